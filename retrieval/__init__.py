@@ -1,0 +1,1 @@
+"""The library: finds what bears on a study. Knows nothing of tasks, engines or users."""
