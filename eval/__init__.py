@@ -1,0 +1,1 @@
+"""The exam: phantoms with exact ground truth, benchmarks, speed."""

@@ -1,0 +1,46 @@
+"""The command writes pictures with their truth and does not overwrite in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from eval.phantoms import make_phantom
+from eval.phantoms.cli import phantom
+
+app = typer.Typer()
+app.command()(phantom)
+run = CliRunner().invoke
+
+
+def test_writes_pictures_and_truth(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    result = run(app, [str(out), "--n", "3", "--seed", "4", "--size", "64"])
+    assert result.exit_code == 0, result.output
+    studies = [json.loads(line) for line in (out / "studies.jsonl").read_text().splitlines()]
+    assert [s["file"] for s in studies] == [f"phantom-00000{i}.png" for i in (4, 5, 6)]
+    assert {"id", "view", "age", "sex", "findings", "report", "questions"} <= studies[0].keys()
+    with Image.open(out / "phantom-000004.png") as picture:
+        assert np.array_equal(np.asarray(picture), make_phantom(4, size=64).pixels)
+
+
+def test_writes_dicom(tmp_path: Path) -> None:
+    assert run(app, [str(tmp_path), "--n", "1", "--size", "64", "--dicom"]).exit_code == 0
+    assert pydicom.dcmread(tmp_path / "phantom-000000.dcm").Rows == 64
+
+
+def test_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("x")
+    assert run(app, [str(tmp_path), "--n", "1", "--size", "64"]).exit_code == 2
+    assert not (tmp_path / "studies.jsonl").exists()
+    assert run(app, [str(tmp_path), "--n", "1", "--size", "64", "--force"]).exit_code == 0
+
+
+def test_refuses_an_unknown_family(tmp_path: Path) -> None:
+    assert run(app, [str(tmp_path), "--family", "nobody"]).exit_code == 2
