@@ -1,0 +1,1 @@
+"""The school: trains the encoders and the vision-language model."""

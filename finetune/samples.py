@@ -1,0 +1,193 @@
+"""Training samples of the pocket vision-language model, built by the tasks' own prompts, so that training and serving
+see the same text.
+
+A sample's answer always comes from the picture; its knowledge is drawn apart from the picture (a card on the finding
+in question or not, cases with other findings), so that copying a reference never pays. A passage is cited when, and
+only when, one on the finding in question was shown.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.engines.base import Prompt, Sampling
+from assistant.events import EvidenceItem
+from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
+from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
+from assistant.tasks import task_of
+
+FINDINGS = {  # phantom kind → the term a question and a card use
+    "effusion": "pleural effusion",
+    "pneumothorax": "pneumothorax",
+    "consolidation": "consolidation",
+    "nodule": "lung nodule",
+    "cardiomegaly": "cardiomegaly",
+}
+UNTRAINED = (
+    "a rib fracture", "pulmonary fibrosis", "a mediastinal mass", "emphysema", "tuberculosis", "a hiatus hernia",
+    "a breast lesion", "pneumoperitoneum", "a foreign body", "a pacemaker", "lymphadenopathy", "bronchiectasis",
+    "an aortic aneurysm", "scoliosis", "sarcoidosis", "a spine fracture", "pericarditis", "a bone tumour",
+)  # fmt: skip
+CANNOT_TELL = "I cannot tell: this model was not trained for that question."
+NO_SIDE = "The side cannot be told, because the orientation of the picture is not known."
+_SIDES = (re.compile(r" on the patient's (?:left|right) side"), re.compile(r"\b(?:left|right) (?=\w)"))
+
+
+@dataclass(frozen=True)
+class Sample:
+    prompt: Prompt
+    answer: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A section of a guideline card. `finding`: the phantom finding it is about, or None."""
+
+    title: str
+    section: str
+    text: str
+    finding: str | None
+
+
+def cards(folder: Path) -> list[Card]:
+    """Sections of the guideline cards, each a passage as ingestion makes them."""
+    import frontmatter
+
+    by_term = {term: kind for kind, term in FINDINGS.items()}
+    found = []
+    for path in sorted(folder.glob("*.md")):
+        if path.name == "README.md":
+            continue
+        card = frontmatter.load(str(path))
+        kind = by_term.get(str(card["title"]).lower())
+        for block in re.split(r"^## ", card.content, flags=re.MULTILINE)[1:]:
+            section, _, text = block.partition("\n")
+            found.append(Card(str(card["title"]), section.strip(), text.strip(), kind))
+    return found
+
+
+def without_sides(text: str) -> str:
+    for pattern in _SIDES:
+        text = pattern.sub("", text)
+    return text
+
+
+def _item(number: int, *, card: Card | None = None, case: str = "") -> EvidenceItem:
+    common: dict[str, Any] = {"number": number, "id": str(number), "scores": {}, "relevance": 1.0}
+    if card:
+        return EvidenceItem(kind="passage", title=card.title, section=card.section, text=card.text, **common)
+    return EvidenceItem(kind="case", title="", text=case, **common)
+
+
+def impression(facts: dict[str, Any]) -> str:
+    """What a phantom's case says in the library: its findings and impression."""
+    return f"{facts['report']['findings']} {facts['report']['impression']}"
+
+
+class SampleMaker:
+    """Draws samples. `knowledge` is the share of samples that come with retrieved items."""
+
+    def __init__(self, facts: Sequence[dict[str, Any]], library: Sequence[Card], knowledge: float) -> None:
+        self.facts = facts
+        self.cards = library
+        self.by_finding = {kind: [card for card in library if card.finding == kind] for kind in FINDINGS}
+        self.knowledge = knowledge
+
+    def make(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, task: str = "ask") -> Sample:
+        """A sample of `task` on picture `index`, shown as `pixels`."""
+        facts = self.facts[index]
+        sides = rng.random() < 0.7
+        picture = Picture(
+            pixels,
+            modality="DX" if sides or rng.random() < 0.5 else None,
+            view="PA" if sides or rng.random() < 0.5 else None,
+            orientation=STANDARD_RADIOGRAPH if sides else None,
+        )
+        study = Study((picture,))
+        if task == "report":
+            return self._report(study, facts, sides, rng)
+        if task == "diagnose":
+            return self._diagnosis(study, facts, rng)
+        return self._question(study, facts, sides, rng)
+
+    def _question(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
+        if rng.random() < 0.08:
+            text = f"{rng.choice(['Is there', 'Is there any sign of', 'Can you see', 'Does it show'])} "
+            question = {"text": text + str(rng.choice(UNTRAINED)) + "?", "finding": None}
+            line = f"[answer] {CANNOT_TELL}"
+        else:
+            question = self._draw(facts["questions"], rng)
+            answer = question["answer"] if sides else without_sides(question["answer"])
+            if question["kind"] == "side" and not sides:
+                answer = NO_SIDE
+            line = "\n".join(f"[answer] {part} [image]" for part in re.split(r"(?<=\.) ", answer))
+        about = [question["finding"]] if question.get("finding") else [f["kind"] for f in facts["findings"]]
+        evidence, tail = self._evidence(about, rng)
+        earlier = ()
+        if rng.random() < 0.15:
+            before = self._draw(facts["questions"], rng)
+            earlier = (Turn(before["text"], before["answer"] if sides else without_sides(before["answer"])),)
+        request = AskRequest(study=study, question=question["text"], earlier=earlier)
+        return self._sample(request, evidence, [line, *tail])
+
+    @staticmethod
+    def _draw(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+        """Present and absent findings are asked about equally often; other kinds of question share the rest."""
+        presence = [q for q in questions if q["kind"] == "presence"]
+        other = [q for q in questions if q["kind"] != "presence"]
+        if other and rng.random() < 0.4:
+            return other[rng.integers(len(other))]
+        wanted = rng.random() < 0.5
+        pool = [q for q in presence if q["present"] == wanted] or presence
+        return pool[rng.integers(len(pool))]
+
+    def _report(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
+        report = facts["report"]
+        lines = []
+        for section in ("technique", "findings", "impression"):
+            text = report[section] if sides else without_sides(report[section])
+            lines += [f"[{section}] {part} [image]" for part in re.split(r"(?<=\.) ", text.strip())]
+        evidence, _ = self._evidence([finding["kind"] for finding in facts["findings"]], rng)
+        return self._sample(ReportRequest(study=study), evidence, lines)
+
+    def _diagnosis(self, study: Study, facts: dict[str, Any], rng: np.random.Generator) -> Sample:
+        kinds = [finding["kind"] for finding in facts["findings"]]
+        lines = [f"[diagnosis] {FINDINGS[kind].capitalize()} is likely. [image]" for kind in kinds]
+        lines = lines or ["[diagnosis] No abnormality is seen. [image]"]
+        evidence, tail = self._evidence(kinds, rng)
+        return self._sample(DiagnoseRequest(study=study), evidence, [*lines, *tail])
+
+    def _evidence(self, about: Sequence[str], rng: np.random.Generator) -> tuple[list[EvidenceItem], list[str]]:
+        """Items shown (0 to 3, in random order) and the sentences that cite those on the findings in question."""
+        if rng.random() >= self.knowledge:
+            return [], []
+        chosen: list[Card | str] = []
+        for kind in about[:2]:
+            own = self.by_finding[kind]
+            if rng.random() < 0.65:
+                picks = rng.permutation(len(own))[: 1 + (rng.random() < 0.4)]
+                chosen += [own[pick] for pick in picks]
+        chosen += [self.cards[rng.integers(len(self.cards))] for _ in range(rng.integers(0, 2))]
+        chosen += [impression(self.facts[rng.integers(len(self.facts))]) for _ in range(rng.integers(0, 3))]
+        shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
+        items = [
+            _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)
+            for n, thing in enumerate(shuffled, 1)
+        ]
+        tail = [
+            f"[guideline] The cited passage covers {FINDINGS[thing.finding]}: {thing.section.lower()}. [{n}]"
+            for n, thing in enumerate(shuffled, 1)
+            if isinstance(thing, Card) and thing.finding and thing.finding in about[:2]
+        ]
+        return items, tail
+
+    @staticmethod
+    def _sample(request: Request, evidence: Sequence[EvidenceItem], lines: Sequence[str]) -> Sample:
+        draft = task_of(request).draft(request, evidence)
+        kept = frozenset(name for name, _, _ in draft.parts())
+        return Sample(draft.prompt(kept, Sampling()), "\n".join(lines))
