@@ -32,9 +32,9 @@ def phantom_set(folder: Path, n: int, *, seed: int, size: int, family: str = "tr
         pixels = np.empty((n, size, size), np.uint8)
         with facts_file.open("w") as out, ProcessPoolExecutor() as pool:
             jobs = pool.map(_render, ((s, size, family) for s in range(seed, seed + n)), chunksize=32)
-            for index, (picture, facts) in enumerate(track(jobs, total=n, description="Rendering phantoms")):
+            for index, (picture, truth) in enumerate(track(jobs, total=n, description="Rendering phantoms")):
                 pixels[index] = picture
-                out.write(json.dumps(facts) + "\n")
+                out.write(json.dumps(truth) + "\n")
         np.save(pixels_file, pixels)
     facts = [json.loads(line) for line in facts_file.read_text().splitlines()]
     return PhantomSet(np.load(pixels_file), facts)

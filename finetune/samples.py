@@ -89,6 +89,13 @@ def impression(facts: dict[str, Any]) -> str:
     return f"{facts['report']['findings']} {facts['report']['impression']}"
 
 
+def _answer(question: dict[str, Any], sides: bool) -> list[str]:
+    """The sentences of the true answer; without sides where the picture doesn't tell them."""
+    if question["kind"] == "side" and not sides:
+        return [NO_SIDE]
+    return re.split(r"(?<=\.) ", question["answer"] if sides else without_sides(question["answer"]))
+
+
 class SampleMaker:
     """Draws samples. `knowledge` is the share of samples that come with retrieved items."""
 
@@ -116,24 +123,20 @@ class SampleMaker:
         return self._question(study, facts, sides, rng)
 
     def _question(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
+        about = [finding["kind"] for finding in facts["findings"]]
         if rng.random() < 0.08:
-            text = f"{rng.choice(['Is there', 'Is there any sign of', 'Can you see', 'Does it show'])} "
-            question = {"text": text + str(rng.choice(UNTRAINED)) + "?", "finding": None}
-            line = f"[answer] {CANNOT_TELL}"
+            asking = rng.choice(["Is there", "Is there any sign of", "Can you see", "Does it show"])
+            text, line = f"{asking} {rng.choice(UNTRAINED)}?", f"[answer] {CANNOT_TELL}"
         else:
             question = self._draw(facts["questions"], rng)
-            answer = question["answer"] if sides else without_sides(question["answer"])
-            if question["kind"] == "side" and not sides:
-                answer = NO_SIDE
-            line = "\n".join(f"[answer] {part} [image]" for part in re.split(r"(?<=\.) ", answer))
-        about = [question["finding"]] if question.get("finding") else [f["kind"] for f in facts["findings"]]
+            about = [question["finding"]] if question["finding"] else about
+            text, line = question["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(question, sides))
         evidence, tail = self._evidence(about, rng)
-        earlier = ()
+        earlier: tuple[Turn, ...] = ()
         if rng.random() < 0.15:
             before = self._draw(facts["questions"], rng)
-            earlier = (Turn(before["text"], before["answer"] if sides else without_sides(before["answer"])),)
-        request = AskRequest(study=study, question=question["text"], earlier=earlier)
-        return self._sample(request, evidence, [line, *tail])
+            earlier = (Turn(before["text"], " ".join(_answer(before, sides))),)
+        return self._sample(AskRequest(study=study, question=text, earlier=earlier), evidence, [line, *tail])
 
     @staticmethod
     def _draw(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
@@ -172,8 +175,8 @@ class SampleMaker:
             if rng.random() < 0.65:
                 picks = rng.permutation(len(own))[: 1 + (rng.random() < 0.4)]
                 chosen += [own[pick] for pick in picks]
-        chosen += [self.cards[rng.integers(len(self.cards))] for _ in range(rng.integers(0, 2))]
-        chosen += [impression(self.facts[rng.integers(len(self.facts))]) for _ in range(rng.integers(0, 3))]
+        chosen += [self.cards[int(rng.integers(len(self.cards)))] for _ in range(rng.integers(0, 2))]
+        chosen += [impression(self.facts[int(rng.integers(len(self.facts)))]) for _ in range(rng.integers(0, 3))]
         shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
         items = [
             _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)

@@ -34,7 +34,7 @@ class Case:
     """A picture and its report. `patient` is a salted hash, never an identifier."""
 
     id: str
-    sha256: str  # of the picture's bytes in blobs/
+    sha256: str  # over shape and pixels; names its PNG in blobs/
     report: str
     domain: str | None = None
     patient: str | None = None

@@ -1,0 +1,1 @@
+"""The reader: a request in, a checked result out."""

@@ -1,0 +1,182 @@
+"""/v1/knowledge, /v1/passages, /v1/cases: what answers rest on.
+
+The library is shared by all users of an installation. It is read here, and written only by `consult knowledge …` in
+another process: no index is built in this one.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, File, Query, Response, UploadFile, status
+from pydantic import BaseModel
+
+from assistant.api.desk import Here, User
+from assistant.api.studies import PNG
+from assistant.errors import BadInput
+from assistant.events import EvidenceItem
+from assistant.evidence import shown
+from assistant.imaging.pixels import thumbnail, to_png
+from assistant.study import Picture
+from retrieval.types import Query as Lookup
+
+router = APIRouter(prefix="/v1", tags=["Knowledge"])
+
+
+class DocumentOut(BaseModel):
+    id: str
+    title: str
+    name: str
+    source: str
+    edition: str
+    jurisdiction: str
+    domain: str | None
+    characters: int
+
+
+class DocumentPage(BaseModel):
+    items: list[DocumentOut]
+    total: int
+
+
+class PassageOut(BaseModel):
+    """`text` is the document's text from `start` to `end`."""
+
+    id: str
+    document_id: str
+    document: str
+    section: str
+    text: str
+    start: int
+    end: int
+    domain: str | None
+    page: int | None
+    source: str
+    edition: str
+    jurisdiction: str
+
+
+class DocumentDetail(DocumentOut):
+    meta: dict[str, Any]
+    text: str
+    passages: list[PassageOut]
+
+
+class CaseOut(BaseModel):
+    id: str
+    report: str
+    domain: str | None
+    labels: list[str]
+    source: str
+    image_sha256: str
+
+
+class SearchOut(BaseModel):
+    query: str
+    hits: list[EvidenceItem]
+    considered: int
+
+
+@router.get("/knowledge", summary="List documents")
+def index(
+    desk: Here, user: User, offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> DocumentPage:
+    documents = desk.assistant.library.documents()
+    return DocumentPage(
+        items=[DocumentOut(**_head(d)) for d in documents[offset : offset + limit]], total=len(documents)
+    )
+
+
+@router.post("/knowledge", status_code=status.HTTP_201_CREATED, summary="Add documents")
+async def add(
+    desk: Here, user: User, files: Annotated[list[UploadFile], File(description="Markdown, HTML, PDF, text, JSONL")]
+) -> dict[str, Any]:
+    """Answers when the new index is in use, with the report of `consult knowledge add`. A file of a name that was added
+    before replaces it. One at a time: 409 while another is under way."""
+    names = [_safe(file.filename) for file in files]
+    if len(set(names)) < len(names):
+        raise BadInput("Two files have the same name. Send them one after the other.")
+    folder = desk.settings.home / "uploads"  # always the same path: a file is known by it, and replaces itself
+    paths = [folder / name for name in names]
+    async with desk.knowledge.alone():
+        try:
+            for path, file in zip(paths, files, strict=True):
+                await to_thread.run_sync(_write, path, await file.read())
+            report: dict[str, Any] = await desk.knowledge.call("add", *map(str, paths))
+        finally:
+            for path in paths:
+                path.unlink(missing_ok=True)
+    await to_thread.run_sync(desk.records.audit, user, "knowledge.add", f"{len(paths)} files")
+    return report
+
+
+@router.get("/knowledge/search", summary="Search as a question would")
+def search(
+    desk: Here, user: User, q: Annotated[str, Query(min_length=1, max_length=2000)],
+    k: Annotated[int, Query(ge=1, le=50)] = 10,
+) -> SearchOut:  # fmt: skip
+    """Each hit with the raw score of every leg that found it and its calibrated relevance."""
+    evidence = desk.assistant.retriever.retrieve(Lookup(text=q))
+    return SearchOut(query=q, hits=[shown(item) for item in evidence.items[:k]], considered=evidence.considered)
+
+
+@router.get("/knowledge/{document_id}", summary="A document with its text and passages")
+def show(desk: Here, user: User, document_id: str) -> DocumentDetail:
+    library = desk.assistant.library
+    document = library.document(document_id)
+    passages = [PassageOut(**asdict(passage)) for passage in library.passages(document_id)]
+    return DocumentDetail(**_head(document), meta=document.meta, text=document.text, passages=passages)
+
+
+@router.delete("/knowledge/{document_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Remove a document")
+async def remove(desk: Here, user: User, document_id: str) -> None:
+    await to_thread.run_sync(desk.assistant.library.document, document_id)
+    async with desk.knowledge.alone():
+        await desk.knowledge.call("remove", document_id)
+    await to_thread.run_sync(desk.records.audit, user, "knowledge.remove", document_id)
+
+
+@router.get("/passages/{passage_id}", summary="A passage")
+def passage(desk: Here, user: User, passage_id: str) -> PassageOut:
+    return PassageOut(**asdict(desk.assistant.library.passage(passage_id)))
+
+
+@router.get("/cases/{case_id}", summary="A case of the library")
+def case(desk: Here, user: User, case_id: str) -> CaseOut:
+    found = desk.assistant.library.case(case_id)
+    return CaseOut(
+        id=found.id, report=found.report, domain=found.domain, labels=list(found.labels), source=found.source,
+        image_sha256=found.sha256,
+    )  # fmt: skip
+
+
+@router.get("/cases/{case_id}/picture", response_class=Response, responses=PNG, summary="A case's picture as PNG")
+def case_picture(
+    desk: Here, user: User, case_id: str, size: Annotated[int | None, Query(ge=16, le=8192)] = None
+) -> Response:
+    library = desk.assistant.library
+    pixels = library.picture(library.case(case_id).sha256)
+    png = thumbnail(pixels, size) if size else to_png(Picture(pixels))
+    return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _head(document: Any) -> dict[str, Any]:
+    meta = document.meta
+    told = {name: str(meta.get(name) or "") for name in ("source", "edition", "jurisdiction")}
+    return {
+        "id": document.id, "title": document.title, "name": document.name, "domain": meta.get("domain"),
+        "characters": len(document.text), **told,
+    }  # fmt: skip
+
+
+def _safe(name: str | None) -> str:
+    plain = Path((name or "").replace("\\", "/")).name
+    if not plain or plain.startswith(".") or len(plain.encode()) > 200 or not plain.isprintable():
+        raise BadInput("A file has no usable name. Names need a suffix such as .md, .html, .pdf, .txt or .jsonl.")
+    return plain
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

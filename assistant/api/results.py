@@ -1,0 +1,42 @@
+"""The events of a run, joined into one result. Pure."""
+
+from collections.abc import Iterable
+
+from pydantic import TypeAdapter
+
+from assistant.api.records import RunRow, Stored
+from assistant.api.shapes import Error, Result, RunOut
+from assistant.events import Done, Event, Failed, Finding, Quality, Retrieved, Sentence
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse(stored: Stored) -> Event:
+    return _EVENT.validate_json(stored.data)
+
+
+def joined(events: Iterable[Event]) -> Result:
+    result = Result()
+    for event in events:
+        match event:
+            case Quality():
+                result.quality = event
+            case Retrieved():
+                result.evidence, result.considered, result.note = list(event.evidence), event.considered, event.note
+            case Sentence():
+                result.sentences.append(event)
+                result.answer = f"{result.answer} {event.text}".lstrip()
+                result.citations += [citation for citation in event.citations if citation not in result.citations]
+            case Finding():
+                result.findings.append(event)
+            case Done():
+                result.answer, result.reason = event.answer, event.reason
+                result.warnings, result.dropped = list(event.warnings), list(event.dropped)
+                result.identity, result.timings = event.identity, event.timings
+            case Failed():
+                result.error = Error(type=event.type, message=event.message)
+    return result
+
+
+def summary(run: RunRow) -> RunOut:
+    return RunOut(**{name: getattr(run, name) for name in RunOut.model_fields})

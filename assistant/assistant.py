@@ -1,0 +1,281 @@
+"""The way of one request, top to bottom in `Assistant.run`. Command line, API and page are views of its events."""
+
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import to_thread
+
+from assistant import checks
+from assistant.budget import Piece, fit
+from assistant.citations import resolve
+from assistant.engines.base import Engine, EngineInfo, Prompt, Sampling
+from assistant.engines.http import HttpEngine
+from assistant.events import (
+    Defect,
+    DomainVerdict,
+    Done,
+    Dropped,
+    Event,
+    EvidenceItem,
+    Identity,
+    Quality,
+    Retrieved,
+    Sentence,
+)
+from assistant.evidence import shown
+from assistant.imaging.gate import inspect
+from assistant.lines import Line, lines, parse
+from assistant.requests import AskRequest, Request
+from assistant.settings import Settings
+from assistant.study import Picture
+from assistant.tasks import task_of
+from assistant.tasks.base import Draft
+from assistant.worker import Worker
+from retrieval.domain import Domains
+from retrieval.index import encoder_folder
+from retrieval.library import Library
+from retrieval.retriever import Retriever, Selection
+from retrieval.store import open_store
+from retrieval.types import Domain, Query
+
+NOTHING_RELEVANT = "Nothing relevant was found in the knowledge base: what follows rests on the picture alone."
+DEMONSTRATION = "Answered by a demonstration model that has seen synthetic pictures only: not for clinical use."
+
+
+@dataclass
+class Course:
+    """What accumulates while a request is on its way."""
+
+    request: Request
+    info: EngineInfo
+    started: float = field(default_factory=time.perf_counter)
+    sentences: list[Sentence] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = time.perf_counter() - start
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+
+class Assistant:
+    """Wires engine, retriever and domains. Holds no state of a request, so that many can be under way at once."""
+
+    def __init__(
+        self, engine: Engine, retriever: Retriever, domains: Domains | None = None, worker: Worker | None = None
+    ) -> None:
+        self.engine, self.retriever, self.domains, self.worker = engine, retriever, domains, worker
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Assistant":
+        """The assistant the settings describe. Nothing heavy is loaded until it is used, or `warm` is called."""
+        worker = Worker(settings)
+        engine: Engine = worker.engine if settings.engine.kind == "local" else HttpEngine(settings.engine)
+        how = settings.retrieval
+        store = open_store(settings.home, how.url, how.api_key.get_secret_value() if how.api_key else None)
+        selection = Selection(how.mode, how.gamma, how.floor, how.k_max)
+        retriever = Retriever(store, Library(settings.home), worker.image_text, worker.text, selection)
+        folder = encoder_folder(settings.encoders.image_text, "image_text")
+        return cls(engine, retriever, Domains.load(folder) if folder else None, worker)
+
+    @property
+    def library(self) -> Library:
+        return self.retriever.library
+
+    async def info(self) -> dict[str, Any]:
+        """Who would answer now: model, engine, encoders, index; loads what isn't loaded yet."""
+        info = await self.engine.info()
+        return {
+            **await to_thread.run_sync(self._identity, info, 0),
+            "context": info.context,
+            "capabilities": sorted(info.capabilities),
+            "domains": info.domains,
+        }
+
+    async def warm(self) -> None:
+        """Loads the encoders and the model, so that the first question doesn't wait for them."""
+        if self.worker:
+            await to_thread.run_sync(self.worker.warm)
+        await self.engine.info()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        if self.worker:
+            await to_thread.run_sync(self.worker.close)
+        self.retriever.store.close()
+        self.library.close()
+
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        """The events of one request. Closing the generator stops the engine. Raises `ConsultError`; what was
+        yielded before stays valid."""
+        task = task_of(request)
+        course = Course(request, await self.engine.info())
+
+        quality, query = await self._look(course)
+        yield quality
+        if refusal := next((defect for defect in quality.defects if defect.refuse), None):
+            yield self._done(course, refusal.message)
+            return
+
+        retrieved = await self._retrieve(course, query)
+        yield retrieved
+
+        prompt, evidence = await self._compose(course, task.draft(request, retrieved.evidence))
+        situation = checks.Situation(
+            sides=all(picture.shows_sides for picture in _pictures(request)), prior=request.prior is not None
+        )
+        stream = self.engine.stream(prompt)
+        try:
+            with course.stage("generate"):
+                async for raw, ended in lines(stream):
+                    for line in parse(raw, task.sections, complete=ended):
+                        if sentence := _release(course, line, situation, evidence):
+                            yield sentence
+        finally:
+            await stream.aclose()
+
+        for finding in task.review(request, course.sentences):
+            yield finding
+        yield self._done(course, "" if course.sentences else "The model said nothing that passed the checks.")
+
+    async def _look(self, course: Course) -> tuple[Quality, Query]:
+        """The quality gate: which kind the pictures are, and what is wrong with them."""
+        request, pictures = course.request, _pictures(course.request)
+        defects: list[Defect] = []
+        with course.stage("embed_pictures"):
+            images = tuple(picture.pixels for picture in request.study.pictures)
+            embeddings = await to_thread.run_sync(self.retriever.look, images)
+        domain = None
+        if self.domains:
+            verdicts = [_verdict(self.domains.identify(embedding)) for embedding in embeddings]
+            for number, verdict in enumerate(verdicts, 1):
+                defects += _unfit(number, verdict, course.info)
+            domain = max(verdicts, key=lambda verdict: (verdict.name is not None, verdict.confidence))
+        chest = domain.name == "chest_xray" if domain else None
+        with course.stage("gate"):
+            defects = [d for n, picture in enumerate(pictures, 1) for d in inspect(picture, n, chest=chest)] + defects
+        course.warnings += [*request.study.warnings, *(defect.message for defect in defects if not defect.refuse)]
+        task = task_of(request)
+        earlier = tuple(turn.question for turn in request.earlier) if isinstance(request, AskRequest) else ()
+        query = Query(
+            text=task.lookup(request),
+            embeddings=embeddings,
+            earlier=earlier,
+            domains=(domain.name,) if domain and domain.name else (),
+            patient=request.study.patient,
+            sha256=tuple(picture.sha256 for picture in pictures),
+        )
+        return Quality(defects=tuple(defects), domain=domain), query
+
+    async def _retrieve(self, course: Course, query: Query) -> Retrieved:
+        evidence = await to_thread.run_sync(self.retriever.retrieve, query)
+        course.timings.update(evidence.timings)
+        note = "" if evidence.items else NOTHING_RELEVANT
+        if note:
+            course.warnings.append(note)
+        return Retrieved(evidence=tuple(map(shown, evidence.items)), considered=evidence.considered, note=note)
+
+    async def _compose(self, course: Course, draft: Draft) -> tuple[Prompt, dict[int, EvidenceItem]]:
+        """The prompt within the model's context, and the evidence that is in it by number."""
+        request, info = course.request, course.info
+        with course.stage("prompt"):
+            parts = draft.parts()
+            sizes = await self.engine.count([text for _, text, _ in parts])
+            pieces = [Piece(name, size + 2, rank) for (name, _, rank), size in zip(parts, sizes, strict=True)]
+            pieces.append(Piece("pictures", len(_pictures(request)) * (info.image_tokens + 24)))
+            kept, gone = fit(pieces, info.context, request.max_tokens)
+            for name in gone:
+                course.dropped.append(Dropped(what=name, why="it did not fit the model's context"))
+                course.warnings.append(f"Left out of the prompt, since it did not fit the model's context: {name}.")
+            sampling = Sampling(max_tokens=request.max_tokens, seed=request.seed)
+            prompt = draft.prompt(kept, sampling, request.adapter)
+        return prompt, {item.number: item for item in draft.evidence if f"evidence {item.number}" in kept}
+
+    def _done(self, course: Course, reason: str) -> Done:
+        course.timings["total"] = course.elapsed
+        if course.info.demonstration:
+            course.warnings.append(DEMONSTRATION)
+        return Done(
+            status="abstained" if reason else "answered",
+            reason=reason,
+            answer=" ".join(sentence.text for sentence in course.sentences),
+            warnings=tuple(dict.fromkeys(course.warnings)),
+            dropped=tuple(course.dropped),
+            identity=Identity(**self._identity(course.info, course.request.seed)),
+            timings={name: round(seconds, 6) for name, seconds in course.timings.items()},
+        )
+
+    def _identity(self, info: EngineInfo, seed: int) -> dict[str, Any]:
+        manifest = self.retriever.store.manifest
+        return {
+            "model": info.model,
+            "model_hash": info.model_hash,
+            "engine": info.engine,
+            "encoders": self.retriever.identities,
+            "generation": manifest.created if manifest else None,
+            "seed": seed,
+            "demonstration": info.demonstration,
+        }
+
+
+def _release(
+    course: Course, line: Line, situation: checks.Situation, evidence: dict[int, EvidenceItem]
+) -> Sentence | None:
+    """The sentence, once its own checks have passed; otherwise None, and the course says what was withheld and why."""
+    why = checks.withhold(line, situation)
+    if not why and any(line.text == sentence.text for sentence in course.sentences):
+        why = "it was said before"
+    if why:
+        course.dropped.append(Dropped(what=line.text, why=why))
+        return None
+    citations, missing = resolve(line.sources, line.text, evidence)
+    for number in missing:
+        course.dropped.append(Dropped(what=f"citation [{number}]", why="it stands for nothing the model was shown"))
+    sentence = Sentence(
+        index=len(course.sentences),
+        section=line.section,
+        text=line.text,
+        support="cited" if citations else "image",
+        citations=tuple(citations),
+    )
+    course.sentences.append(sentence)
+    course.timings.setdefault("first_sentence", course.elapsed)
+    return sentence
+
+
+def _unfit(number: int, verdict: DomainVerdict, info: EngineInfo) -> list[Defect]:
+    """Unlike anything known: a limited model refuses, any other is used with a warning."""
+    if verdict.name and (info.domains is None or verdict.name in info.domains):
+        return []
+    if verdict.name:
+        message = f"Picture {number} looks like {_plain(verdict.name)}, which this model was not trained to read."
+    else:
+        message = f"Picture {number} is unlike any kind of image this installation knows."
+    if info.domains is not None:
+        readable = ", ".join(map(_plain, info.domains))
+        message += f" The model in use reads only {readable}, so it gives no answer."
+    return [Defect(kind="unknown-kind", picture=number, message=message, refuse=info.domains is not None)]
+
+
+def _plain(domain: str) -> str:
+    return {"chest_xray": "chest radiographs"}.get(domain, domain.replace("_", " "))
+
+
+def _pictures(request: Request) -> tuple[Picture, ...]:
+    return request.study.pictures + (request.prior.pictures if request.prior else ())
+
+
+def _verdict(domain: Domain) -> DomainVerdict:
+    return DomainVerdict(name=domain.name, confidence=domain.confidence, nearest=domain.nearest)

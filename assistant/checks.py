@@ -1,0 +1,80 @@
+"""What a sentence must satisfy before it is released, and a document once it is whole. Pure; each rule one function.
+
+A rule looks at one `Line` and says why it must not be released, or None. Rules err on the side of withholding: a
+sentence that was withheld is named in the result, one that was released can't be taken back.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assistant.events import Finding, Sentence
+from assistant.lines import Line
+
+_CHANGE = re.compile(
+    r"\b(unchanged|stable|interval|previous(?:ly)?|prior|compar(?:ed|ison)|since the last|"
+    r"(?:has|have) (?:been )?(?:increased|decreased|improved|worsened|progressed|resolved|cleared|grown|shrunk)|"
+    r"(?:now|again|still|no longer) (?:seen|visible|present|larger|smaller|resolved)|new(?:ly)?|"
+    r"(?:larger|smaller|worse|better) than (?:before|previously)|progression|regression)\b",
+    re.IGNORECASE,
+)
+_SIDE = re.compile(r"\b(left|right)(?:-sided)?\b", re.IGNORECASE)
+_HALF = re.compile(r"\b(left|right) (?:half|side|part|edge) of the (?:picture|image)\b", re.IGNORECASE)
+_NEGATED = re.compile(r"\b(no|not|without|absent|clear of|free of)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the checks must know of the request. `sides`: left and right can be told; `prior`: there is one."""
+
+    sides: bool
+    prior: bool
+
+
+def about_patient(line: Line) -> bool:
+    """Whether the sentence speaks of this patient's pictures: it does unless it rests on passages alone."""
+    return line.image or not line.sources
+
+
+def cut_off(line: Line, _: Situation) -> str | None:
+    return None if line.complete else "the answer broke off inside this sentence"
+
+
+def change_without_prior(line: Line, situation: Situation) -> str | None:
+    """A statement of change needs a prior study in the request."""
+    if situation.prior or not about_patient(line) or not _CHANGE.search(line.text):
+        return None
+    return "it states a change, and the request has no prior study"
+
+
+def side_unknown(line: Line, situation: Situation) -> str | None:
+    """No side of the patient is stated when the orientation of the pictures isn't known."""
+    if situation.sides or not about_patient(line) or not _SIDE.search(_HALF.sub("", line.text)):
+        return None
+    return "it states a side, and the orientation of the picture is not known"
+
+
+Rule = Callable[[Line, Situation], str | None]
+SENTENCE_RULES: tuple[Rule, ...] = (cut_off, change_without_prior, side_unknown)
+
+
+def withhold(line: Line, situation: Situation, rules: Sequence[Rule] = SENTENCE_RULES) -> str | None:
+    """Why this sentence must not be released, or None."""
+    return next((why for rule in rules if (why := rule(line, situation))), None)
+
+
+def sides_agree(sentences: Sequence[Sentence], terms: Sequence[str]) -> list[Finding]:
+    """One finding stated on two sides in two sentences about the patient: shown, since either may be the wrong one."""
+    found = []
+    for term in terms:
+        sides: dict[str, list[int]] = {}
+        for sentence in sentences:
+            text = sentence.text.lower()
+            if sentence.support == "image" and term in text and "bilateral" not in text and not _NEGATED.search(text):
+                for side in {match.lower() for match in _SIDE.findall(_HALF.sub("", text))}:
+                    sides.setdefault(side, []).append(sentence.index)
+        if len(sides) == 2 and not set(sides["left"]) & set(sides["right"]):
+            message = f"The sentences disagree about the side of the {term}."
+            about = tuple(sorted(sides["left"] + sides["right"]))
+            found.append(Finding(check="sides-agree", message=message, sentences=about))
+    return found

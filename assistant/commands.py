@@ -1,0 +1,148 @@
+"""`consult ask` and `consult doctor`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from assistant.errors import BadInput
+
+if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at once
+    from assistant.events import Event
+    from assistant.requests import AskRequest
+    from assistant.settings import Settings
+    from assistant.study import Study
+
+
+def ask(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM, NIfTI, PNG, JPEG or TIFF.")],
+    question: Annotated[str, typer.Option("--question", "-q", help="What to ask about the pictures.")],
+    prior: Annotated[list[Path] | None, typer.Option(help="A file of a prior study; may be given again.")] = None,
+    standard_display: Annotated[
+        bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
+    ] = False,
+    adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
+    seed: Annotated[int, typer.Option(help="Makes sampling repeatable.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=1, help="At most this long an answer.")] = 256,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """Ask about pictures; checked sentences are printed as they come, with numbered references."""
+    from assistant.requests import AskRequest
+    from assistant.settings import load_settings
+
+    settings = load_settings()
+    if not question.strip():
+        raise BadInput("The question is empty.")
+    if len(question) > settings.api.max_question_chars:
+        raise BadInput(
+            f"The question has {len(question)} characters; at most {settings.api.max_question_chars} are read."
+        )
+    study, before = _studies(files, prior, standard_display, settings)
+    request = AskRequest(
+        study=study, prior=before, question=question, adapter=adapter, seed=seed, max_tokens=max_tokens
+    )
+    show = _collect if as_json else _print
+    asyncio.run(_ask(settings, request, show))
+
+
+def _studies(
+    files: list[Path], prior: list[Path] | None, standard_display: bool, settings: "Settings"
+) -> "tuple[Study, Study | None]":
+    from assistant.identity import merge
+    from assistant.imaging import read_study
+    from retrieval.db import salt_of
+
+    salt = salt_of(settings.home)
+    study, identity = read_study(files, standard_display=standard_display, salt=salt)
+    if not prior:
+        return study, None
+    before, whose = read_study(prior, standard_display=standard_display, salt=salt)
+    merge([identity, whose])  # two patients in one request are refused
+    return study, before
+
+
+async def _ask(settings: "Settings", request: "AskRequest", show: Any) -> None:
+    from assistant.assistant import Assistant
+
+    assistant = Assistant.open(settings)
+    try:
+        async with aclosing(assistant.run(request)) as events:
+            await show(events)
+    finally:
+        await assistant.close()
+
+
+async def _collect(events: "AsyncIterator[Event]") -> None:
+    """One JSON object: the end of the run, with what came before it under its own name."""
+    from assistant.api.results import joined
+
+    print(joined([event async for event in events]).model_dump_json(indent=2))
+
+
+async def _print(events: "AsyncIterator[Event]") -> None:
+    from assistant.events import Done, Finding, Quality, Retrieved, Sentence
+
+    console = Console(highlight=False)
+    cited: dict[int, tuple[str, str]] = {}
+    async for event in events:
+        match event:
+            case Quality(defects=defects):
+                for defect in defects:
+                    console.print(f"[yellow]{escape(defect.message)}[/yellow]")
+            case Retrieved(note=note) if note:
+                console.print(f"[yellow]{escape(note)}[/yellow]")
+            case Retrieved(evidence=evidence):
+                sources = {item.number: item.source or "a case of this library" for item in evidence}
+            case Sentence(text=text, citations=citations):
+                marks = "".join(f" [{citation.number}]" for citation in citations) or " [image]"
+                console.print(escape(text) + f"[dim]{escape(marks)}[/dim]")
+                for citation in citations:
+                    heading = ", ".join(filter(None, (citation.title, citation.section)))
+                    where = f"{heading}, characters {citation.start}-{citation.end}"
+                    cited[citation.number] = (where, sources[citation.number])
+            case Finding(message=message):
+                console.print(f"[yellow]{escape(message)}[/yellow]")
+            case Done() as done:
+                _print_end(console, done, cited)
+
+
+def _print_end(console: Console, done: Any, cited: dict[int, tuple[str, str]]) -> None:
+    if done.reason:
+        console.print(escape(done.reason))
+    if cited:
+        console.print()
+    for number, (where, source) in sorted(cited.items()):
+        console.print(f"{escape(f'[{number}]')} {escape(where)}\n    [dim]{escape(source)}[/dim]")
+    console.print()
+    for dropped in done.dropped:
+        console.print(f"[dim]Withheld: {escape(dropped.what)}: {escape(dropped.why)}.[/dim]")
+    for warning in done.warnings:
+        console.print(f"[dim]{escape(warning)}[/dim]")
+    who = done.identity
+    console.print(f"[dim]{escape(who.model)} ({who.engine}), {done.timings['total']:.1f} s[/dim]")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """Say what works here: settings, model, encoders, knowledge base, versions, and what mends the rest."""
+    from assistant.checkup import checkup
+
+    parts = asyncio.run(checkup())
+    if as_json:
+        print(json.dumps([part.__dict__ for part in parts], ensure_ascii=False, indent=2))
+    else:
+        console = Console(highlight=False)
+        for part in parts:
+            mark = "[green]works[/green]" if part.ok else "[red]broken[/red]"
+            console.print(f"{mark}  [bold]{part.name}[/bold]  {escape(part.says)}")
+            if part.mend:
+                console.print(f"        mend with: {escape(part.mend)}")
+    if not all(part.ok for part in parts):
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Engines: what turns a prompt into text. Each is one file behind `base.Engine`."""

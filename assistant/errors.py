@@ -1,0 +1,58 @@
+"""The reader's part of the exception tree; the tree itself is drawn in `retrieval/errors.py`."""
+
+from retrieval.errors import BadInput, Busy, ConsultError, EncoderMismatch, Misconfigured, NotFound, Unavailable
+
+__all__ = [
+    "BadInput", "Busy", "ConsultError", "EncoderMismatch", "EngineDown", "EngineNonsense", "Forbidden", "Misconfigured",
+    "NotFound", "PatientMismatch", "QueueFull", "TooLarge", "Unauthorized", "Unavailable", "UnreadablePicture",
+    "WorkerDied",
+]  # fmt: skip
+
+
+class UnreadablePicture(BadInput):
+    type = "unreadable-picture"
+
+
+class PatientMismatch(BadInput):
+    """Pictures of two patients in one request."""
+
+    type = "patient-mismatch"
+
+
+class TooLarge(BadInput):
+    type = "too-large"
+    status = 413
+
+
+class Unauthorized(ConsultError):
+    type = "unauthorized"
+    status = 401
+    exit_code = 2
+
+
+class Forbidden(ConsultError):
+    type = "forbidden"
+    status = 403
+    exit_code = 2
+
+
+class QueueFull(Busy):
+    type = "queue-full"
+    status = 429
+
+
+class EngineDown(Unavailable):
+    """The engine's server can't be reached, answers too slowly or broke off."""
+
+    type = "engine-down"
+
+
+class EngineNonsense(Unavailable):
+    """The engine's server answered, but not in its protocol."""
+
+    type = "engine-nonsense"
+    status = 502
+
+
+class WorkerDied(Unavailable):
+    type = "worker-died"

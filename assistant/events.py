@@ -1,0 +1,142 @@
+"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, `Finding`…, `Done` (or `Failed`).
+
+These are also the API's wire format and what is stored of a run; a `Sentence` is only made once its own checks have
+passed, and what a reader has seen is never taken back.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Defect(Model):
+    """One thing the quality gate noticed. `refuse` stops the reading; otherwise it's a warning."""
+
+    kind: str  # too-small, blank, cut-off, over-exposed, under-exposed, blurred, unknown-kind, …
+    picture: int | None  # 1-based
+    message: str
+    refuse: bool = False
+
+
+class DomainVerdict(Model):
+    name: str | None  # None: unlike anything known
+    confidence: float = Field(ge=0, le=1)
+    nearest: str | None = None
+
+
+class Quality(Model):
+    event: Literal["quality"] = "quality"
+    defects: tuple[Defect, ...]
+    domain: DomainVerdict | None = None  # None: the encoder can't tell kinds apart
+
+
+class EvidenceItem(Model):
+    """A passage or case with what each leg of the search said of it (raw) and its calibrated relevance."""
+
+    number: int
+    kind: Literal["passage", "case"]
+    id: str
+    title: str
+    section: str = ""
+    text: str
+    document_id: str | None = None
+    start: int | None = None  # character span in the document
+    end: int | None = None
+    page: int | None = None
+    source: str = ""
+    edition: str = ""
+    jurisdiction: str = ""
+    image_sha256: str | None = None
+    scores: dict[str, float]
+    relevance: float = Field(ge=0, le=1)
+
+
+class Retrieved(Model):
+    event: Literal["retrieved"] = "retrieved"
+    evidence: tuple[EvidenceItem, ...]
+    considered: int
+    note: str = ""  # says so when nothing relevant was found
+
+
+class Citation(Model):
+    """Resolves to a stored passage or case. `start`/`end` span the part used, in characters of the document
+    (of the report, for a case)."""
+
+    number: int
+    kind: Literal["passage", "case"]
+    id: str
+    document_id: str | None
+    title: str
+    section: str
+    start: int
+    end: int
+    quote: str
+
+
+class Sentence(Model):
+    """A released sentence. `support`: "cited" when it rests on citations, "image" when it's the model's own reading."""
+
+    event: Literal["sentence"] = "sentence"
+    index: int
+    section: str
+    text: str
+    support: Literal["cited", "image"]
+    citations: tuple[Citation, ...] = ()
+    confidence: float | None = None  # calibrated, or not there
+
+
+class Finding(Model):
+    """A check on the whole document: what was noticed, how bad, about which sentences."""
+
+    event: Literal["finding"] = "finding"
+    check: str
+    message: str
+    severity: Literal["note", "warning", "critical"] = "warning"
+    sentences: tuple[int, ...] = ()
+
+
+class Dropped(Model):
+    """Something that was removed, and why: a sentence before release, or material that didn't fit the context."""
+
+    what: str
+    why: str
+
+
+class Identity(Model):
+    """Who spoke: what has to be recorded so that a difference between two answers can be explained."""
+
+    model: str
+    model_hash: str
+    engine: str
+    encoders: dict[str, str] = {}
+    generation: str | None = None
+    seed: int = 0
+    demonstration: bool = False  # a pocket model: not for clinical use
+
+
+class Done(Model):
+    """The end of a run. `status`: "answered"; "abstained" when nothing could be said and `reason` says why."""
+
+    event: Literal["done"] = "done"
+    status: Literal["answered", "abstained", "cancelled"]
+    reason: str = ""
+    answer: str  # the released sentences, joined
+    warnings: tuple[str, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    identity: Identity
+    timings: dict[str, float]  # seconds by stage
+
+
+class Failed(Model):
+    """The run broke off; what was released before stays valid."""
+
+    event: Literal["failed"] = "failed"
+    type: str
+    message: str
+
+
+Event = Annotated[Quality | Retrieved | Sentence | Finding | Done | Failed, Field(discriminator="event")]

@@ -1,0 +1,122 @@
+"""Settings: `CONSULT_…` in the environment or `consult.toml`, read once at the process's edge; unknown keys refused.
+
+Nested keys use two underscores: `CONSULT_ENGINE__URL` is `[engine] url`. The environment wins over the file.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from assistant.errors import Misconfigured
+
+PREFIX = "CONSULT_"
+CONFIG = "CONSULT_CONFIG"  # names the toml file; otherwise ./consult.toml, then HOME/consult.toml when there
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Section):
+    """`kind` local: `model` is "pocket", a folder or a hub name, run in the worker. http: `model` as the server at
+    `url` calls it ("" takes the first it lists)."""
+
+    kind: Literal["local", "http"] = "local"
+    model: str = "pocket"
+    url: str = "http://127.0.0.1:8000/v1"
+    api_key: SecretStr = SecretStr("none")
+    first_token_s: float = Field(
+        default=60, gt=0, description="wait at most this long for the first piece of an answer"
+    )
+    between_s: float = Field(default=30, gt=0, description="and this long between two pieces")
+    quantize: Literal["none", "nf4"] = "none"
+    adapters: dict[str, Path] = {}
+
+
+class EncoderSettings(Section):
+    """ "pocket", a folder, or a name that open_clip (`hf-hub:…`) or transformers knows."""
+
+    image_text: str = "pocket"
+    text: str = "pocket"
+
+
+class RetrievalSettings(Section):
+    """`mode` and its parameters are those of `retrieval/select.py`. `url` names a Qdrant server; None: embedded."""
+
+    url: str | None = None
+    api_key: SecretStr | None = None
+    mode: Literal["log-ratio", "ratio-to-top", "calibrated"] = "log-ratio"
+    gamma: float = Field(default=0.5, gt=0)
+    floor: float = Field(default=0.35, ge=0, le=1)
+    k_max: int = Field(default=3, ge=0, le=50)
+
+
+class ApiSettings(Section):
+    """`tokens`: user name → bearer token. None are needed while `host` is a loopback address."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    tokens: dict[str, SecretStr] = {}
+    max_upload_mb: int = Field(default=512, ge=1)
+    max_question_chars: int = Field(default=8000, ge=1)
+    queue: int = Field(default=64, ge=1, description="runs waiting or under way before a new one is answered 429")
+
+
+class UiSettings(Section):
+    port: int = Field(default=8501, ge=0, le=65535)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    home: Path = Field(default_factory=lambda: user_data_path("consult"))
+    engine: EngineSettings = EngineSettings()
+    encoders: EncoderSettings = EncoderSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    api: ApiSettings = ApiSettings()
+    ui: UiSettings = UiSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(CONFIG)
+    if named:
+        if not Path(named).is_file():
+            raise Misconfigured(f"{CONFIG} names {named}, which is not a file.")
+        return Path(named)
+    return next((p for p in (Path("consult.toml"),) if p.is_file()), None)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings of this process. Raises `Misconfigured` with every offending key in one message."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    strangers = [
+        name for name in os.environ
+        if name.startswith(PREFIX) and name != CONFIG and name.split("__")[0].upper() not in known
+    ]  # fmt: skip
+    if strangers:
+        raise Misconfigured(f"Unknown setting in the environment: {', '.join(sorted(strangers))}.")
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise Misconfigured(f"Settings ({_config_file() or 'environment'}): {details}.") from None
+    except ValueError as error:  # a TOML file that isn't TOML
+        raise Misconfigured(f"Settings ({_config_file()}): {error}.") from None

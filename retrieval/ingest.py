@@ -1,0 +1,268 @@
+"""Ingestion: files and case folders into the library, cut into passages; then a new generation of the index.
+
+The order is the promise: a file's texts are committed in one transaction before anybody hears of it, vectors batch by
+batch after it, and the index is published last. Killed or out of disk at any moment, what was acknowledged is still
+there, the old generation still serves, and repeating the command does only what is left. Only this module imports
+llama_index.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from retrieval.cases import CaseLine, ReadPicture, picture_digest, read_manifest, read_picture_safely
+from retrieval.db import patient_hash, plain_errors, salt_of
+from retrieval.documents import MAX_BYTES, READERS, READERS_VERSION, Draft, Span, read_document
+from retrieval.errors import BadInput, Busy, NotFound, UnreadableDocument
+from retrieval.index import Encoders, Progress, is_current, no_progress, rebuild
+from retrieval.library import Document, File, Library, stable_id
+from retrieval.store.base import Store
+from retrieval.types import Case, Passage
+
+MAX_WORDS = 120  # of a passage: short enough to be read whole when it is cited
+CUTTER_VERSION = "1"  # raise it when the same text is cut otherwise: files are then read again
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to add: `path` tells it from others (added again, it replaces itself), `name` is shown to people."""
+
+    path: str
+    name: str
+    data: bytes | Path
+
+
+@dataclass(slots=True)
+class Report:
+    """What an ingestion did, by the names of files or the lines of a manifest. `skipped` says why."""
+
+    added: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    generation: str | None = None  # None: the index was already up to date
+
+
+def find_sources(paths: Iterable[Path]) -> list[Source]:
+    """The files named, and every file below the folders named, hidden ones left out. Raises `BadInput`."""
+    found: dict[str, Source] = {}
+    for path in paths:
+        if path.is_file():
+            files, base = [path], path.resolve().parent
+        elif path.is_dir():
+            base = path.resolve().parent
+            inside = (file for file in sorted(path.resolve().rglob("*")) if file.is_file())
+            files = [f for f in inside if not any(part.startswith(".") for part in f.relative_to(path.resolve()).parts)]
+        else:
+            raise BadInput(f"{path} is not there.")
+        for file in files:
+            full = file.resolve() if path.is_file() else file
+            found[str(full)] = Source(str(full), full.relative_to(base).as_posix(), full)
+    return list(found.values())
+
+
+def bundled_sources() -> list[Source]:
+    """The demonstration cards that ship with Consult."""
+    folder = Path(__file__).parent / "knowledge"
+    cards = [path for path in sorted(folder.glob("*.md")) if path.name != "README.md"]
+    return [Source(f"bundled/{path.name}", f"bundled/{path.name}", path) for path in cards]
+
+
+def add_documents(
+    library: Library, store: Store, encoders: Encoders, sources: Sequence[Source], domain: str | None = None,
+    progress: Progress = no_progress,
+) -> Report:  # fmt: skip
+    """Adds files to the library and brings the index up to date. `domain` is that of files that name none.
+    Raises `Busy` while another ingestion is under way; a file that can't be read is told of and stops nothing."""
+    with exclusive(library.home), plain_errors():
+        report = Report()
+        known = {file.id: file for file in library.files()}
+        made_by = f"{READERS_VERSION}.{CUTTER_VERSION} {domain or ''}".strip()
+        for done, source in enumerate(sources, 1):
+            old = known.get(stable_id("file", source.path))
+            try:
+                _add_file(library, source, old, made_by, domain, report)
+            except UnreadableDocument as error:
+                report.skipped.append((source.name, f"{error}{' Its earlier version stays.' if old else ''}"))
+            progress("reading documents", done, len(sources))
+        _publish(library, store, encoders, report, progress)
+        return report
+
+
+def _add_file(
+    library: Library, source: Source, old: File | None, made_by: str, domain: str | None, report: Report
+) -> None:
+    data = _bytes(source)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if old and (old.sha256, old.made_by) == (sha256, made_by):
+        report.unchanged.append(source.name)
+        return
+    reading = read_document(data, source.name)
+    file = File(stable_id("file", source.path), source.path, source.name, sha256, made_by)
+    content = []
+    for draft, cuts in zip(reading.drafts, cut(reading.drafts), strict=True):
+        meta = {**draft.meta, "domain": draft.meta.get("domain") or domain}
+        name = f"{source.name}#{draft.key}" if draft.key else source.name
+        document = Document(stable_id("document", source.path, draft.key), file.id, draft.title, name, draft.text, meta)
+        content.append((document, [_passage(document, span) for span in cuts]))
+    library.put_file(file, content)
+    (report.replaced if old else report.added).append(source.name)
+    report.skipped += [(f"{source.name} {place}", why) for place, why in reading.skipped]
+
+
+def _bytes(source: Source) -> bytes:
+    if isinstance(source.data, bytes):
+        return source.data
+    try:
+        if source.data.stat().st_size > MAX_BYTES:
+            raise UnreadableDocument(f"The file is larger than {MAX_BYTES // 1024 // 1024} MB; split it.")
+        if source.data.suffix.lower() not in READERS and source.data.stat().st_size > 4096:
+            return source.data.open("rb").read(4096)  # enough to say what it isn't
+        return source.data.read_bytes()
+    except OSError as error:
+        raise UnreadableDocument(f"The file can't be opened ({error.strerror}).") from error
+
+
+def _passage(document: Document, span: Span) -> Passage:
+    text = document.text[span.start : span.end]
+    return Passage(
+        id=stable_id("passage", document.id, str(span.start), text), document_id=document.id, document=document.title,
+        section=span.section, text=text, start=span.start, end=span.end, page=span.page,
+    )  # fmt: skip
+
+
+def add_cases(
+    library: Library, store: Store, encoders: Encoders, manifest: Path, read: ReadPicture, domain: str | None = None,
+    progress: Progress = no_progress,
+) -> Report:  # fmt: skip
+    """Adds a manifest's cases to the library and brings the index up to date. Raises as `add_documents` does."""
+    with exclusive(library.home), plain_errors():
+        report = Report()
+        lines = list(read_manifest(manifest))
+        for done, (place, line) in enumerate(lines, 1):
+            try:
+                if isinstance(line, BadInput):
+                    raise line
+                _add_case(library, place, line, read, domain, report)
+            except BadInput as error:
+                report.skipped.append((place, str(error)))
+            progress("reading cases", done, len(lines))
+        _publish(library, store, encoders, report, progress)
+        return report
+
+
+def _add_case(
+    library: Library, place: str, line: CaseLine, read: ReadPicture, domain: str | None, report: Report
+) -> None:
+    picture = read_picture_safely(read, line.picture)
+    sha256 = picture_digest(picture)
+    case = Case(
+        stable_id("case", sha256), sha256, line.report, line.domain or domain,
+        patient_hash(salt_of(library.home), line.patient) if line.patient else None, line.labels, line.source,
+    )  # fmt: skip
+    old: Case | None = None
+    with contextlib.suppress(NotFound):
+        old = library.case(case.id)
+    if old == case:
+        report.unchanged.append(place)
+        return
+    library.put_case(case, picture)
+    (report.replaced if old else report.added).append(place)
+
+
+def _publish(library: Library, store: Store, encoders: Encoders, report: Report, progress: Progress) -> None:
+    if not is_current(library, store, encoders):
+        report.generation = rebuild(library, store, encoders, progress)
+
+
+def remove(library: Library, store: Store, encoders: Encoders, any_id: str, progress: Progress = no_progress) -> int:
+    """Removes a document, file or case and takes it out of the index; returns how many documents or cases it was.
+    It is no longer shown from the first moment on: what the library doesn't hold, a search doesn't return."""
+    with exclusive(library.home), plain_errors():
+        count = library.remove(any_id)
+        rebuild(library, store, encoders, progress)
+        return count
+
+
+@contextlib.contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """One ingestion at a time on a home; the system lets go of the lock when the process dies. Raises `Busy`."""
+    with plain_errors(home), (home / "ingest.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy("Another ingestion is under way on this library. Try again when it is done.") from None
+        yield
+
+
+# Cutting: the headings give sections, and a section that is too long is cut between bullets or sentences.
+
+_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,24}")
+_BULLET = re.compile(r"(?m)^(?=[ \t]*(?:[-*+\u2022]|\d{1,2}[.)])[ \t])")
+_SENTENCE = re.compile(r"(?<=[.!?;])(?=\s+[A-Z0-9(\[\"\u201c])")
+
+
+def cut(drafts: Sequence[Draft]) -> list[list[Span]]:
+    """Passages of each document: at most `MAX_WORDS` words, inside one section and page, in order, not overlapping."""
+    from llama_index.core.ingestion import IngestionPipeline
+    from llama_index.core.node_parser import SentenceSplitter
+    from llama_index.core.schema import TextNode
+
+    sections = [(at, span) for at, draft in enumerate(drafts) for span in _sections(draft)]
+    splitter = SentenceSplitter(
+        chunk_size=MAX_WORDS, chunk_overlap=0, tokenizer=_TOKEN.findall, chunking_tokenizer_fn=_units,
+        paragraph_separator="\n\n", include_metadata=False, include_prev_next_rel=False,
+    )  # fmt: skip
+    pipeline = IngestionPipeline(transformations=[splitter], disable_cache=True)
+    nodes = [
+        TextNode(id_=str(number), text=drafts[at].text[span.start : span.end])
+        for number, (at, span) in enumerate(sections)
+    ]
+    cuts: list[list[Span]] = [[] for _ in drafts]
+    cursors = [span.start for _, span in sections]
+    for node in pipeline.run(nodes=nodes) if nodes else []:
+        number = int(node.ref_doc_id)
+        at, span = sections[number]
+        start = drafts[at].text.index(node.text, cursors[number])  # chunks partition their section, blanks aside
+        cursors[number] = start + len(node.text)
+        cuts[at].append(replace(span, start=start, end=cursors[number]))
+    return cuts
+
+
+def _units(text: str) -> list[str]:
+    """Whole bullets, or where there is only one the sentences; joined they are `text` again."""
+    bullets = [part for part in _BULLET.split(text) if part]
+    return bullets if len(bullets) > 1 else [part for part in _SENTENCE.split(text) if part]
+
+
+def _sections(draft: Draft) -> Iterable[Span]:
+    """Stretches of a document no passage may cross, without their headings; empty ones are left out."""
+    spans = draft.spans if draft.spans is not None else _markdown_sections(draft)
+    return (span for span in spans if draft.text[span.start : span.end].strip())
+
+
+def _markdown_sections(draft: Draft) -> Iterator[Span]:
+    from llama_index.core.node_parser import MarkdownNodeParser
+    from llama_index.core.schema import Document as Whole
+
+    parser = MarkdownNodeParser.from_defaults(include_prev_next_rel=False, header_path_separator="\n")
+    cursor = 0
+    nodes: list[Any] = parser.get_nodes_from_node(Whole(text=draft.text))
+    for node in nodes:
+        cursor = draft.text.index(node.text, cursor)
+        end = cursor + len(node.text)
+        path = [part for part in node.metadata["header_path"].split("\n") if part]
+        start = cursor
+        if heading := re.match(r"#+ (.*)(?:\n|$)", node.text):
+            path.append(heading.group(1))
+            start += heading.end()
+        names = [re.sub(r"\s*#*$", "", name).strip() for name in path]
+        if names and names[0].casefold() == draft.title.casefold():  # the title is shown beside the section anyway
+            names = names[1:]
+        yield Span(start, end, " / ".join(name for name in names if name))
+        cursor = end

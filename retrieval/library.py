@@ -1,0 +1,288 @@
+"""The truth of the library: documents and their passages, cases, pictures, and the vectors already computed.
+
+Invariant: `document.text[passage.start:passage.end] == passage.text` for every stored passage. Everything else that
+retrieval needs (an index) is made from here and can be thrown away.
+"""
+
+import contextlib
+import io
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from retrieval.cases import pixels_of
+from retrieval.db import connect, migrate, plain_errors, transaction
+from retrieval.errors import NotFound
+from retrieval.schema import ROOM, STEPS
+from retrieval.types import Case, Image, Passage, Vector
+
+PAGE = 500  # rows read at a time
+NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that passages are cut from. `meta` may hold domain, source, edition, jurisdiction, aliases, terms."""
+
+    id: str
+    file: str  # id of the file it came from
+    title: str
+    name: str  # as a person knows it: a path below the folder that was added
+    text: str
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was added; most hold one document, a JSONL file one a line. `made_by` names how it was read."""
+
+    id: str
+    path: str  # tells files apart: added again, it replaces itself
+    name: str
+    sha256: str
+    made_by: str
+    added: str = ""  # ISO 8601, UTC
+    documents: int = 0
+    title: str = ""  # of its first document
+
+
+class Library:
+    """HOME/consult.db and HOME/blobs. Safe to share between threads; many processes may read while one writes."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._lock = threading.RLock()
+        with contextlib.ExitStack() as undo:
+            self._db = undo.enter_context(contextlib.closing(connect(home)))
+            migrate(self._db, ROOM, STEPS)
+            undo.pop_all()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    # Reading
+
+    def passage(self, passage_id: str) -> Passage:
+        """Raises `NotFound`."""
+        return _passage(self._one(f"{_PASSAGES} WHERE p.id = ?", passage_id, "passage"))
+
+    def document(self, document_id: str) -> Document:
+        """Raises `NotFound`."""
+        return _document(self._one("SELECT * FROM documents WHERE id = ?", document_id, "document"))
+
+    def case(self, case_id: str) -> Case:
+        """Raises `NotFound`."""
+        return _case(self._one("SELECT * FROM cases WHERE id = ?", case_id, "case"))
+
+    def documents(self) -> list[Document]:
+        """In the order they were added, with their texts."""
+        return [_document(row) for row in self._all(f"SELECT d.* FROM documents d {_IN_ORDER}")]
+
+    def files(self) -> list[File]:
+        return [File(*row[:8]) for row in self._all(_FILES)]
+
+    def passages(self, document_id: str | None = None) -> Iterator[Passage]:
+        """Of one document or of all, in reading order."""
+        if document_id is not None:
+            yield from map(_passage, self._all(f"{_PASSAGES} WHERE d.id = ? ORDER BY p.position", document_id))
+            return
+        last = -1
+        while rows := self._all(f"{_PASSAGES} WHERE p.rowid > ? ORDER BY p.rowid LIMIT {PAGE}", last):
+            yield from map(_passage, rows)
+            last = rows[-1]["row"]
+
+    def cases(self) -> list[Case]:
+        return [_case(row) for row in self._all("SELECT * FROM cases ORDER BY rowid")]
+
+    def domains(self) -> list[str]:
+        """Of all documents and cases, sorted."""
+        of_documents = "SELECT json_extract(meta, '$.domain') AS domain FROM documents"
+        rows = self._all(f"SELECT domain FROM ({of_documents} UNION SELECT domain FROM cases) WHERE domain <> ''")
+        return sorted(row["domain"] for row in rows)
+
+    def other_names(self) -> dict[str, list[str]]:
+        """By document: what its subject is also called."""
+        rows = self._all("SELECT id, meta FROM documents WHERE meta LIKE '%\"aliases\"%' OR meta LIKE '%\"terms\"%'")
+        metas = {row["id"]: json.loads(row["meta"]) for row in rows}
+        return {key: [*meta.get("aliases", ()), *meta.get("terms", ())] for key, meta in metas.items()}
+
+    def counts(self) -> dict[str, int]:
+        tables = ("files", "documents", "passages", "cases")
+        return {table: self._all(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
+
+    def picture(self, sha256: str) -> Image:
+        """A case's picture, (H, W) or (H, W, 3) uint8. Raises `NotFound`."""
+        return pixels_of(self.blob(sha256))
+
+    def blob(self, sha256: str) -> bytes:
+        """A case's picture as PNG. Raises `NotFound`."""
+        try:
+            return (self.home / "blobs" / Path(sha256).name).read_bytes()
+        except OSError:
+            raise NotFound("There is no such picture in the library.") from None
+
+    # Writing
+
+    def put_file(self, file: File, content: Sequence[tuple[Document, Sequence[Passage]]]) -> None:
+        """Stores a file with all it holds, in place of what it held before, in one transaction."""
+        for document, passages in content:
+            for passage in passages:
+                if document.text[passage.start : passage.end] != passage.text:
+                    raise ValueError(f"A passage isn't where it says in its document: {passage.section!r}.")
+        with self._change() as db:
+            db.execute("DELETE FROM files WHERE id = ?", (file.id,))
+            row = (file.id, file.path, file.name, file.sha256, file.made_by, _now())
+            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
+            for position, (document, passages) in enumerate(content):
+                meta = json.dumps(document.meta, ensure_ascii=False)
+                db.execute(
+                    "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (document.id, file.id, position, document.title, document.name, document.text, meta),
+                )
+                rows = [(p.id, document.id, at, p.section, p.start, p.end, p.page, p.text)
+                        for at, p in enumerate(passages)]  # fmt: skip
+                db.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def put_case(self, case: Case, picture: Image) -> None:
+        """Stores a case and its picture, in place of one of the same id. The picture is on the disk first."""
+        self._put_blob(case.sha256, picture)
+        labels = json.dumps(case.labels, ensure_ascii=False)
+        row = (case.id, case.sha256, case.report, case.domain, case.patient, labels, case.source, _now())
+        with self._change() as db:
+            db.execute("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def remove(self, any_id: str) -> int:
+        """Removes a document, a file with all its documents, or a case; returns how many things that were.
+        An index still names them until it is rebuilt. Raises `NotFound`."""
+        with self._change() as db:
+            held = db.execute("SELECT count(*) FROM documents WHERE file = ?", (any_id,)).fetchone()[0]
+            for table in ("files", "documents", "cases"):
+                if db.execute(f"DELETE FROM {table} WHERE id = ?", (any_id,)).rowcount:
+                    db.execute("DELETE FROM files WHERE id NOT IN (SELECT file FROM documents)")
+                    return max(held, 1)
+            raise NotFound("There is no such document or case. `consult knowledge list` shows what is there.")
+
+    # Vectors already computed
+
+    def cached(self, identity: str, role: str) -> set[str]:
+        """The content hashes for which there is a vector."""
+        sql = "SELECT content FROM embeddings WHERE identity = ? AND role = ?"
+        return {row["content"] for row in self._all(sql, identity, role)}
+
+    def vectors(self, identity: str, role: str, contents: Sequence[str]) -> dict[str, Vector]:
+        """By content hash; what there is none for is left out. At most a few thousand at a time."""
+        among = ", ".join("?" * len(contents))
+        sql = f"SELECT content, vector FROM embeddings WHERE identity = ? AND role = ? AND content IN ({among})"
+        rows = self._all(sql, identity, role, *contents)
+        return {row["content"]: np.frombuffer(row["vector"], dtype="<f4").astype(np.float32) for row in rows}
+
+    def put_vectors(self, identity: str, role: str, vectors: Iterable[tuple[str, Vector]]) -> None:
+        rows = [(identity, role, content, vector.astype("<f4").tobytes()) for content, vector in vectors]
+        with self._write() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO embeddings (identity, role, content, vector) VALUES (?, ?, ?, ?)", rows
+            )
+
+    # How far the index has come
+
+    def state(self, key: Literal["revision", "indexed"]) -> int:
+        """ "revision" grows with every change to documents or cases; "indexed" is the last published; -1: none."""
+        return int(self._all("SELECT value FROM state WHERE key = ?", key)[0]["value"])
+
+    def set_indexed(self, revision: int) -> None:
+        with self._write() as db:
+            db.execute("UPDATE state SET value = ? WHERE key = 'indexed'", (revision,))
+
+    # Inside
+
+    def _all(self, sql: str, *values: str | int) -> list[sqlite3.Row]:
+        with self._lock, plain_errors():
+            return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, value: str, what: str) -> sqlite3.Row:
+        rows = self._all(sql, value)
+        if not rows:
+            raise NotFound(f"There is no such {what} in the library; it may have been removed or replaced.")
+        return rows[0]
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, plain_errors(), transaction(self._db) as db:
+            yield db
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._write() as db:
+            yield db
+            db.execute("UPDATE state SET value = value + 1 WHERE key = 'revision'")
+
+    def _put_blob(self, sha256: str, picture: Image) -> None:
+        folder = self.home / "blobs"
+        if (folder / sha256).exists():
+            return
+        buffer = io.BytesIO()
+        PillowImage.fromarray(picture).save(buffer, format="PNG")
+        draft = folder / f".{sha256}-{secrets.token_hex(4)}"
+        with plain_errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with draft.open("wb") as file:
+                    file.write(buffer.getvalue())
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, folder / sha256)
+            finally:
+                draft.unlink(missing_ok=True)
+
+
+_PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta FROM passages p JOIN documents d ON d.id = p.document"
+_FILES = """
+    SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.added,
+        count(d.id) AS documents, coalesce(d.title, '') AS title, min(d.position) AS first
+    FROM files f LEFT JOIN documents d ON d.file = f.id GROUP BY f.id ORDER BY f.rowid
+"""  # with min() beside it, SQLite takes the title from the row of the least position
+_IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
+
+
+def _document(row: sqlite3.Row) -> Document:
+    return Document(row["id"], row["file"], row["title"], row["name"], row["text"], json.loads(row["meta"]))
+
+
+def _passage(row: sqlite3.Row) -> Passage:
+    meta = json.loads(row["meta"])
+    kept = {key: meta[key] for key in ("domain", "source", "edition", "jurisdiction") if meta.get(key)}
+    return Passage(
+        id=row["id"], document_id=row["document"], document=row["title"], section=row["section"],
+        text=row["text"], start=row["start"], end=row["end"], page=row["page"], **kept,
+    )  # fmt: skip
+
+
+def _case(row: sqlite3.Row) -> Case:
+    values = {key: row[key] for key in ("id", "sha256", "report", "domain", "patient", "source")}
+    return Case(**values, labels=tuple(json.loads(row["labels"])))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def stable_id(*parts: str) -> str:
+    """The same parts, the same UUID, on every machine."""
+    return str(uuid.uuid5(NAMESPACE, "\x1f".join(parts)))

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import Misconfigured
+from assistant.settings import load_settings
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("consult.toml").write_text(
+        '[engine]\nkind = "http"\nurl = "http://127.0.0.1:1/v1"\n[retrieval]\nfloor = 0.2\n'
+    )
+    monkeypatch.setenv("CONSULT_ENGINE__URL", "http://127.0.0.1:2/v1")
+    settings = load_settings()
+    assert (settings.engine.kind, settings.engine.url) == ("http", "http://127.0.0.1:2/v1")
+    assert settings.retrieval.floor == 0.2
+    assert settings.home == tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[engine]\nmodle = 'x'\n", "engine.modle"),
+        ("colour = 'red'\n", "colour"),
+        ("[retrieval]\nfloor = 2\n", "retrieval.floor"),
+        ("[engine\n", "consult.toml"),
+    ],
+)
+def test_what_the_file_gets_wrong_is_named(content: str, named: str) -> None:
+    Path("consult.toml").write_text(content)
+    with pytest.raises(Misconfigured, match=named.replace(".", r"\.")):
+        load_settings()
+
+
+def test_an_unknown_name_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSULT_ENGIN__URL", "x")
+    with pytest.raises(Misconfigured, match="CONSULT_ENGIN__URL"):
+        load_settings()
+
+
+def test_a_named_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSULT_CONFIG", "nowhere.toml")
+    with pytest.raises(Misconfigured, match=r"nowhere\.toml"):
+        load_settings()
+
+
+def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSULT_API__TOKENS", '{"ann": "very-secret"}')
+    settings = load_settings()
+    assert settings.api.tokens["ann"].get_secret_value() == "very-secret"
+    assert "very-secret" not in repr(settings)

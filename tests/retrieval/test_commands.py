@@ -1,0 +1,141 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image as PillowImage
+from typer.testing import CliRunner
+
+from retrieval import cases, commands
+from retrieval.errors import BadInput, EncoderMismatch, Misconfigured, NotFound
+from tests.retrieval.conftest import CHILD_ENV, picture
+
+
+@dataclass
+class Point:
+    """An entry point."""
+
+    value: Any
+
+    def load(self) -> Any:
+        return self.value
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def told(home: Path) -> SimpleNamespace:
+    return SimpleNamespace(
+        home=home,
+        encoders=SimpleNamespace(image_text="fake", text="fake"),
+        retrieval=SimpleNamespace(url=None, api_key=None, mode="log-ratio", gamma=0.5, floor=0.35, k_max=4),
+    )
+
+
+@pytest.fixture
+def run(told: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command; its error comes out as it is, as `assistant.cli` gets it."""
+    points = {commands.SETTINGS: [Point(lambda: told)]}
+    monkeypatch.setattr(commands, "entry_points", lambda group: points.get(group, []))
+    monkeypatch.setattr(cases, "entry_points", lambda group: points.get(group, []))
+
+    def run(*words: str, app: Any = commands.knowledge) -> str:
+        result = CliRunner().invoke(app, words, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def guides(tmp_path: Path) -> Path:
+    folder = tmp_path / "guides"
+    folder.mkdir()
+    (folder / "effusion.md").write_text("# Effusion [draft]\n\n## Signs\n- Effusion blunts the costophrenic angle.\n")
+    (folder / "broken.pdf").write_bytes(b"%PDF-broken")
+    return folder
+
+
+def test_add_list_search_remove(run: Run, guides: Path) -> None:
+    said = run("add", str(guides))
+    assert "1 added, 0 replaced, 0 unchanged" in said
+    assert "skipped guides/broken.pdf: The PDF is damaged" in said
+    assert "1 unchanged" in run("add", str(guides))
+
+    listed = json.loads(run("list", "--json"))
+    assert listed["counts"] == {"files": 1, "documents": 1, "passages": 1, "cases": 0}
+    assert listed["files"][0]["title"] == "Effusion [draft]"
+    assert "1 passages" in run("list")
+    assert listed["files"][0]["id"] in run("list")  # whole, to be copied into `remove`
+
+    assert "Effusion [draft], Signs" in run("search", "costophrenic angle blunts effusion")
+    found = json.loads(run("search", "costophrenic angle blunts effusion", "--json"))
+    assert found["items"][0]["content"]["text"] == "- Effusion blunts the costophrenic angle."
+    assert set(found["items"][0]["scores"]) == {"text→passage", "bm25"}
+    assert "Nothing relevant found" in run("search", "fractured tibia")
+
+    assert json.loads(run("remove", listed["files"][0]["id"], "--json")) == {"removed": 1}
+    assert json.loads(run("list", "--json"))["files"] == []
+
+
+def test_the_demonstration_cards(run: Run) -> None:
+    report = json.loads(run("add", "--bundled", "--json"))
+    assert "bundled/pleural-effusion.md" in report["added"]
+    assert report["skipped"] == []
+
+
+def test_rebuild_mends_an_index_of_other_encoders(run: Run, guides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("add", str(guides))
+    from retrieval import encoders
+    from retrieval.encoders.fake import FakeTextEncoder
+
+    monkeypatch.setattr(encoders, "load_text", lambda name: FakeTextEncoder(48))
+    with pytest.raises(EncoderMismatch, match="consult knowledge rebuild"):
+        run("search", "effusion")
+    assert json.loads(run("rebuild", "--json"))["passages"] == 1
+    assert "Effusion" in run("search", "costophrenic angle blunts effusion")
+
+
+def test_cases(run: Run, tmp_path: Path) -> None:
+    PillowImage.fromarray(picture("effusion")).save(tmp_path / "a.png")
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"image": "a.png", "report": "Effusion."}))
+    report = json.loads(run("add", str(tmp_path), "--domain", "chest_xray", "--json", app=commands.cases))
+    assert report["added"] == ["line 1"]
+    assert json.loads(run("list", "--json"))["counts"]["cases"] == 1
+
+
+def test_the_installed_reader_of_pictures_is_used(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"DICM")
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"image": "a.dcm", "report": "Effusion."}))
+    with pytest.raises(BadInput):
+        run("add", str(tmp_path), "--json", app=commands.cases)
+    monkeypatch.setattr(cases, "entry_points", lambda group: [Point(lambda path: picture("effusion"))])
+    assert json.loads(run("add", str(tmp_path), "--json", app=commands.cases))["added"] == ["line 1"]
+
+
+def test_what_a_person_can_get_wrong(run: Run, guides: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="Nothing to add"):
+        run("add")
+    with pytest.raises(BadInput, match="not there"):
+        run("add", "nowhere.md")
+    with pytest.raises(BadInput, match="Nothing could be read"):
+        run("add", str(guides / "broken.pdf"))
+    with pytest.raises(NotFound, match="knowledge list"):
+        run("remove", "nothing")
+    with pytest.raises(BadInput, match="no manifest"):
+        run("add", str(guides), app=commands.cases)
+    monkeypatch.setattr(commands, "entry_points", lambda group: [])
+    with pytest.raises(Misconfigured, match="not installed"):
+        run("list")
+
+
+def test_importing_the_commands_is_light() -> None:
+    heavy = ["numpy", "torch", "llama_index", "PIL", "rich.progress"]
+    script = f"import sys, retrieval.commands; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True, env=CHILD_ENV).strip() == "[]"

@@ -1,0 +1,170 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.cases import picture_digest
+from retrieval.errors import EncoderMismatch, Misconfigured
+from retrieval.index import Encoders, rebuild
+from retrieval.ingest import Source, add_documents
+from retrieval.library import Library
+from retrieval.retriever import MAX_LOOKS, Retriever, Selection, pooled, share
+from retrieval.store.memory import MemoryStore
+from retrieval.types import Case, Passage, Query
+from tests.retrieval.conftest import WordEncoder, bag_of_words, picture
+
+CARDS = {
+    "effusion": "# Effusion\n\n## Signs\n- Effusion blunts the angle.\n\n## Symptoms\n- Effusion hinders breath.\n",
+    "pneumothorax": "# Pneumothorax\n\n## Signs\n- Pneumothorax shows a pleural line.\n",
+    "retinopathy": "---\ndomain: fundus\n---\n# Retinopathy\n\n## Signs\n- Retinopathy shows haemorrhages.\n",
+}
+
+
+@pytest.fixture
+def retriever(library: Library, store: MemoryStore, encoders: Encoders) -> Retriever:
+    cases = [("effusion", "Large effusion.", "anna"), ("pneumothorax", "Apical pneumothorax.", "bert")]
+    for number, (subject, report, patient) in enumerate(cases):
+        pixels = picture(subject, number)
+        library.put_case(Case(f"00000000-0000-0000-0000-00000000000{number}", picture_digest(pixels), report,
+                              "chest_xray", patient, (subject,)), pixels)  # fmt: skip
+    sources = [Source(f"/{name}.md", f"{name}.md", text.encode()) for name, text in CARDS.items()]
+    add_documents(library, store, encoders, sources)
+    return Retriever(store, library, encoders.image_text, encoders.text)
+
+
+def found(retriever: Retriever, text: str, shown: str | None = None, **more: object) -> list[str]:
+    """Titles of the passages and reports of the cases."""
+    query = Query(text, images=(picture(shown, 7),) if shown else (), **more)  # type: ignore[arg-type]
+    items = retriever.retrieve(query).items
+    assert [item.number for item in items] == list(range(1, len(items) + 1))
+    return [item.content.document if isinstance(item.content, Passage) else item.content.report for item in items]
+
+
+def passages(retriever: Retriever, text: str, shown: str | None = None, **more: object) -> set[str]:
+    return {title for title in found(retriever, text, shown, **more) if not title.endswith(".")}
+
+
+def test_asked_about_something_its_passages_come(retriever: Retriever) -> None:
+    assert found(retriever, "Is there an effusion?") == ["Effusion", "Effusion"]
+
+
+def test_the_picture_never_lifts_a_passage_about_something_else(retriever: Retriever) -> None:
+    assert passages(retriever, "Is there an effusion?", shown="pneumothorax") == {"Effusion"}
+
+
+def test_an_open_question_is_decided_by_the_picture(retriever: Retriever) -> None:
+    assert passages(retriever, "What is abnormal?", shown="pneumothorax") == {"Pneumothorax"}
+    assert "Large effusion." in found(retriever, "", shown="effusion")
+
+
+def test_asked_about_something_unknown_nothing_comes(retriever: Retriever) -> None:
+    evidence = retriever.retrieve(Query("Is the tibia fractured?", images=(picture("effusion"),)))
+    assert evidence.items == ()
+    assert evidence.considered > 0
+    assert set(evidence.timings) == {"embed", "search", "select"}
+
+
+def test_a_follow_up_looks_back(retriever: Retriever) -> None:
+    assert passages(retriever, "What are its symptoms?", earlier=("Is there an effusion?",)) == {"Effusion"}
+    assert passages(retriever, "Is the tibia fractured?", earlier=("Is there an effusion?",)) == set()
+
+
+def test_similar_cases_without_ones_own(retriever: Retriever) -> None:
+    assert "Large effusion." in found(retriever, "Is there an effusion?", shown="effusion")
+    assert "Large effusion." not in found(retriever, "Is there an effusion?", shown="effusion", patient="anna")
+    own = picture_digest(picture("effusion", 0))
+    assert "Large effusion." not in found(retriever, "Is there an effusion?", shown="effusion", sha256=(own,))
+
+
+def test_only_the_domain_asked_for(retriever: Retriever) -> None:
+    assert passages(retriever, "Is there retinopathy?", domains=("fundus",)) == {"Retinopathy"}
+    assert passages(retriever, "Is there retinopathy?", domains=("chest_xray",)) == set()
+
+
+def test_evidence_carries_scores_and_relevance(retriever: Retriever) -> None:
+    first, *_ = retriever.retrieve(Query("Is there an effusion?", images=(picture("effusion"),))).items
+    assert {"image→passage", "text→passage", "bm25"} <= set(first.scores)
+    assert 0.35 <= first.relevance <= 1
+
+
+def test_embeddings_may_be_handed_in(retriever: Retriever) -> None:
+    looked = retriever.look([picture("pneumothorax")])
+    retriever.image_text.seen.clear()  # type: ignore[union-attr]
+    retriever.retrieve(Query("What is abnormal?", embeddings=looked))
+    assert retriever.image_text.seen == []  # type: ignore[union-attr]
+
+
+def test_texts_that_say_the_same_come_once(
+    retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    copy = CARDS["effusion"].replace("blunts the angle.", "blunts the angle")
+    add_documents(library, store, encoders, [Source("/copy.md", "copy.md", copy.encode())])
+    assert found(retriever, "Is there an effusion?") == ["Effusion", "Effusion"]
+
+
+def test_what_was_removed_is_not_cited(retriever: Retriever, library: Library) -> None:
+    library.remove(library.files()[0].id)  # the index still has it
+    assert found(retriever, "Is there an effusion?") == []
+
+
+def test_nothing_published_nothing_found(library: Library, encoders: Encoders) -> None:
+    empty = Retriever(MemoryStore(), library, encoders.image_text, encoders.text)
+    assert empty.retrieve(Query("Is there an effusion?")).items == ()
+
+
+def test_an_index_of_other_encoders_names_the_mend(
+    retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    reading = Retriever(store, library, None, WordEncoder("reading-2"))
+    with pytest.raises(EncoderMismatch, match="consult knowledge rebuild"):
+        reading.retrieve(Query("Is there an effusion?"))
+    seeing = Retriever(store, library, WordEncoder("seeing-2"), encoders.text)
+    with pytest.raises(EncoderMismatch, match="seeing-2"):
+        seeing.retrieve(Query("", images=(picture("effusion"),)))
+    rebuild(library, store, Encoders(WordEncoder("seeing-2"), encoders.text))
+    assert seeing.retrieve(Query("", images=(picture("effusion"),))).items
+
+
+@pytest.mark.parametrize("mode", ["log-ratio", "ratio-to-top"])
+def test_modes_and_their_limit(retriever: Retriever, mode: str) -> None:
+    retriever.selection = Selection(mode=mode, gamma=5, k_max=1)  # type: ignore[arg-type]
+    assert len(found(retriever, "Is there an effusion?", shown="effusion")) == 1
+    retriever.selection = Selection(mode=mode, k_max=0)  # type: ignore[arg-type]
+    assert found(retriever, "Is there an effusion?") == []
+
+
+def test_the_calibrated_mode_wants_a_calibration(
+    retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    retriever.selection = Selection(mode="calibrated", k_max=4)
+    with pytest.raises(Misconfigured, match="calibrated"):
+        found(retriever, "Is there an effusion?")
+    rebuild(library, store, replace(encoders, calibration={"ks": [1], "bm25": [1.0, 0.0]}))
+    assert found(retriever, "Is there an effusion?") == ["Effusion"]
+
+
+def test_a_leg_is_calibrated(retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    never = [0.0, -20.0]
+    rebuild(library, store, replace(encoders, calibration={"bm25": never, "text→passage": never}))
+    assert found(retriever, "Is there an effusion?") == []
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 10))
+def test_places_are_shared(passages: int, cases: int, k_max: int) -> None:
+    of_passages, of_cases = share(passages, cases, k_max)
+    assert 0 <= of_passages <= passages
+    assert 0 <= of_cases <= cases
+    assert of_passages + of_cases == min(k_max, passages + cases)  # nothing is left free
+    assert of_passages >= min(passages, k_max // 2)
+    assert of_cases >= min(cases, k_max // 2)
+
+
+def test_many_pictures_are_pooled() -> None:
+    many = bag_of_words([f"{word}aaaa" for word in "abcdefghijklm"])
+    few = pooled(many)
+    assert few.shape == (MAX_LOOKS, many.shape[1])
+    np.testing.assert_allclose(np.linalg.norm(few, axis=1), 1, rtol=1e-5)
+    assert (many @ few.T).max(axis=1).min() > 0.5  # every picture counts in one of them
+    np.testing.assert_array_equal(pooled(many[:3]), many[:3])

@@ -1,0 +1,1 @@
+"""The desk: Streamlit pages, an HTTP client of the API and nothing else."""

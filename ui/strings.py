@@ -1,0 +1,126 @@
+"""Every word the page says of its own. Names say where a text stands; `{…}` are filled in with `str.format`."""
+
+NAME = "Consult"
+ASK = "Ask"
+KNOWLEDGE = "Knowledge"
+
+# who speaks
+MODEL = "Model: {model}"
+DEMONSTRATION = "Demonstration model, not for clinical use"
+MODEL_LOADING = "The model is still being loaded. You can go on; the first answer will wait for it."
+
+# what can go wrong
+API_DOWN = "The Consult server can't be reached at {url}. Check that `consult serve` is running, then try again."
+API_SLOW = "The Consult server at {url} did not answer in time. It may be busy; try again in a moment."
+API_STRANGE = "The server at {url} answered {status}, but not as Consult does. Check CONSULT_API_URL."
+TRY_AGAIN = "Try again"
+TOKEN_NEEDED = "This server asks for a token. Your administrator gives you one."
+TOKEN_REFUSED = "The server did not accept this token."
+TOKEN = "Access token"
+TOKEN_HELP = "Kept for this browser tab only. CONSULT_API_TOKEN sets it for everybody who uses this page."
+USE_TOKEN = "Use this token"
+QUESTION_KEPT = "Your question is kept: {question}"
+NO_SUCH_RUN = "This address names an answer that does not exist, or that belongs to somebody else."
+
+# a study
+NEW_STUDY_TITLE = "New study"
+PICTURES = "Pictures of one patient and one examination (DICOM, NIfTI, PNG, JPEG, TIFF)"
+PICTURES_HELP = "Several files become one study."
+STANDARD_DISPLAY = "These pictures hang in standard display (patient's right on the picture's left)"
+STANDARD_DISPLAY_HELP = (
+    "Files such as PNG don't say which side is which. Without this tick no side is asked or stated of them."
+)
+OPEN_STUDY = "Open study"
+READING_STUDY = "Reading the pictures…"
+EARLIER_STUDIES = "Your studies and samples"
+NO_STUDIES = "Nothing here yet. Studies that you open appear here."
+MORE = "Show more"
+OPEN = "Open"
+PICTURE_ALT = "Picture {number} of the study: {about}"
+THUMBNAIL_ALT = "First picture of a study: {about}"
+SIDES_KNOWN = "sides known"
+SIDES_UNKNOWN = "sides unknown"
+UNKNOWN_KIND = "kind not stated"
+PICTURE_COUNT = "{count} pictures"
+EARLIER_QUESTIONS = "Earlier questions about this study"
+NEW_QUESTION = "New question"
+NEW_QUESTION_HELP = "Start a fresh conversation about the same study"
+NEW_STUDY = "New study"
+
+# a question and its answer
+QUESTION_FIRST = "Ask about this study"
+QUESTION_NEXT = "Ask a follow-up question"
+QUESTION_WAIT = "An answer is on its way"
+HOW_TO_BEGIN = "Type a question below, for example: Is there a pleural effusion?"
+STOP = "Stop"
+STOPPING_FAILED = "Stopping did not work."
+STAGES = {
+    "queued": "Waiting, or looking at the pictures",
+    "quality": "Searching the knowledge base",
+    "retrieved": "Reading the evidence",
+    "sentence": "Writing",
+}
+PROGRESS = "{stage}… {seconds:.0f} s"
+OWN_READING = "model's own reading of the image"
+OWN_READING_HELP = "No passage supports this sentence: it rests on the picture alone."
+CONFIDENCE = "confidence {percent:.0f} %"
+DOMAIN = "Kind of image: {domain}"
+ABSTAINED = "No answer. {reason}"
+STOPPED = "Stopped. What had been said until then stays."
+FAILED = "The answer broke off. {message}"
+LEFT_OUT = "{what}: {why}"
+TASKS = {"report": "Draft a report", "diagnose": "Differential diagnosis"}
+
+# what it rests on
+EVIDENCE = "Evidence"
+NO_EVIDENCE = "Nothing in the knowledge base was found to bear on this question."
+RELEVANCE = "Relevance {percent:.0f} %"
+RELEVANCE_HELP = "How well this fits the question, from 0 to 100 %"
+EDITION = "edition {edition}"
+PAGE = "page {page}"
+SCORES = "How it was found"
+SCORES_HELP = "Raw score of each search that found it. They are not comparable with each other."
+SCORE_LEG = "Search"
+SCORE = "Score"
+OPEN_DOCUMENT = "Open document"
+CASE_ALT = "Picture of a similar case, another patient"
+CITED_AS = "Evidence {number}: {title}"
+DOCUMENT = "Document"
+MARKED_HERE = "Highlighted: what the answer rests on."
+
+# details
+COPY = "Copy with references"
+COPY_OWN = "[image]"
+COPY_REFERENCES = "References"
+COPY_MODEL = "Answered by {model}."
+DETAILS = "Time and details"
+SECONDS = "Seconds"
+STAGE = "Stage"
+STAGE_NAMES = {
+    "gate": "Quality check", "embed": "Look at pictures", "search": "Search", "select": "Select evidence",
+    "prompt": "Prepare", "generate": "Write and check", "first_sentence": "Until the first sentence", "total": "Total",
+}  # fmt: skip
+DROPPED = "Left out"
+IDENTITY = "Who answered"
+IDENTITY_NAMES = {
+    "model": "Model", "model_hash": "Model hash", "engine": "Engine", "encoders": "Encoders",
+    "generation": "Knowledge as of", "seed": "Seed",
+}  # fmt: skip
+
+# knowledge
+SEARCH = "Search the knowledge base"
+SEARCH_HINT = "As in a question: signs of a tension pneumothorax"
+NOTHING_FOUND = "Nothing relevant was found among {considered} candidates."
+FOUND = "{count} of {considered} candidates are relevant."
+DOCUMENTS = "Documents ({total})"
+NO_DOCUMENTS = "The knowledge base is empty. Add documents below, or run `consult knowledge add --bundled`."
+ADD = "Add documents"
+ADD_FILES = "Documents"
+ADD_HELP = "Markdown, HTML, PDF, text or JSONL. A file with the name of an earlier one replaces it."
+ADD_BUTTON = "Add to the knowledge base"
+ADDING = "Reading the documents and building the index. This can take a minute…"
+REPORT = {"added": "Added", "replaced": "Replaced", "unchanged": "Unchanged", "skipped": "Skipped"}
+REPORT_LINE = "{what}: {names}"
+NOTHING_CHANGED = "Nothing changed."
+SECTION = "Section to highlight"
+WHOLE = "(none)"
