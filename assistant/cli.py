@@ -1,5 +1,6 @@
 """`consult`: commands of all rooms, found through the entry point group `consult.commands` and loaded when called."""
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
@@ -9,6 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from assistant.errors import ConsultError
+from assistant.quiet import QUIET
 
 
 class Rooms(TyperGroup):
@@ -44,6 +46,7 @@ def consult() -> None:
 
 def main() -> None:
     """Runs a command. An error of the tree is one line on standard error and its own exit code."""
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
         app()
     except ConsultError as error:

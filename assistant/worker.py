@@ -22,13 +22,13 @@ from typing import Any
 
 from assistant.errors import Misconfigured, WorkerDied
 from assistant.proxies import RemoteEngine, RemoteImageText, RemoteText
+from assistant.quiet import QUIET
 from assistant.settings import Settings
 
 RESTARTS = 3  # in any minute; then something is wrong that starting again doesn't mend
 GRACE_S = 5.0  # for the process to leave by itself
 PARTS = "assistant.worker_process:Parts"
 _BOOT = "import json,sys; sys.path[:] = json.loads(sys.argv[2]); from assistant.worker_process import main; main()"
-_QUIET = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 Sink = Callable[[str, Any], None]  # (kind, payload): "piece" any number of times, then "done" or "error"
 
@@ -133,7 +133,7 @@ class _Process:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=2,  # what a library prints must not mix with what a command prints
-            env={"OMP_NUM_THREADS": str(cores), **_QUIET, **os.environ},
+            env={"OMP_NUM_THREADS": str(cores), **QUIET, **os.environ},
             start_new_session=True,  # Ctrl-C is for the parent, which then closes the pipe
         )
         theirs.close()

@@ -83,7 +83,7 @@ def build(texts: list[Text], seed: int) -> tuple[Any, Any]:
         vocab_size=len(tokenizer), hidden_size=128, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256,
         max_position_embeddings=LENGTH, type_vocab_size=1, pad_token_id=0,
     )  # fmt: skip
-    return BertModel(config, add_pooling_layer=False), tokenizer
+    return BertModel(config), tokenizer
 
 
 def encode(model: Any, tokenizer: Any, texts: list[str]) -> Any:

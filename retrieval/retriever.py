@@ -7,7 +7,7 @@ answered by passages that are about it in words; that a picture resembles a pass
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -73,7 +73,8 @@ class Retriever:
         hits = self.store.search(legs, Filter(query.domains, query.patient, query.sha256))
         searched = time.perf_counter()
         pictured = any(leg.name == IMAGE_PASSAGE for leg in legs)
-        items = self._items(hits, manifest, text, by_image=pictured and not names_something(text))
+        how = replace(self.selection, k_max=query.k) if query.k else self.selection
+        items = self._items(hits, manifest, text, how, by_image=pictured and not names_something(text))
         timings = {"embed": embedded - started, "search": searched - embedded, "select": time.perf_counter() - searched}
         return Evidence(tuple(items), len(hits), timings)
 
@@ -93,40 +94,25 @@ class Retriever:
             legs.append(Leg(BM25, "bm25", asked, "passage"))
         return legs
 
-    def _items(self, hits: Sequence[Hit], manifest: Manifest, text: str, by_image: bool) -> list[Item]:
+    def _items(self, hits: Sequence[Hit], manifest: Manifest, text: str, how: Selection, by_image: bool) -> list[Item]:
         calibration = select.Calibration.of({leg: ab for leg, ab in manifest.calibration.items() if leg != "ks"})
         place = {key: rank for rank, key in enumerate(fuse.reciprocal_rank(rankings(hits)))}
         found: dict[Kind, list[Found]] = {"passage": [], "case": []}
         for hit in sorted(hits, key=lambda hit: place[hit.id]):
             relevance = relevance_of(hit, calibration, by_image)
-            if relevance >= self.selection.floor and (content := self._content(hit)) is not None:
+            if relevance >= how.floor and (content := self._content(hit)) is not None:
                 found[hit.kind].append((hit, relevance, content))
-        passages = self._selected(found["passage"], manifest)
+        passages = _selected(found["passage"], manifest, how)
         cases = found["case"]
         if not passages and names_something(text):  # then a case has to speak of what was asked
             cases = [row for row in cases if set(words(_text(row[2]))) & set(search_words(text).split())]
-        cases = self._selected(cases, manifest)
-        of_passages, of_cases = share(len(passages), len(cases), self.selection.k_max)
+        cases = _selected(cases, manifest, how)
+        of_passages, of_cases = share(len(passages), len(cases), how.k_max)
         chosen = sorted(passages[:of_passages] + cases[:of_cases], key=lambda row: place[row[0].id])
         return [
             Item(number, content, dict(hit.scores), relevance)
             for number, (hit, relevance, content) in enumerate(chosen, 1)
         ]
-
-    def _selected(self, found: Sequence[Found], manifest: Manifest) -> list[Found]:
-        """The most relevant, as many as the mode keeps; ties in the fused order they come in."""
-        ranked = without_twins(sorted(found, key=lambda row: -row[1]))
-        s, how = [relevance for _, relevance, _ in ranked], self.selection
-        match how.mode:
-            case "log-ratio":
-                kept = select.log_ratio(s, how.gamma, how.floor, how.k_max)
-            case "ratio-to-top":
-                kept = select.ratio_to_top(s, 1 + how.gamma, how.floor, how.k_max)
-            case "calibrated":
-                if "ks" not in manifest.calibration:
-                    raise Misconfigured("Mode calibrated needs an index calibrated on validation data; use log-ratio.")
-                kept = select.calibrated(s, manifest.calibration["ks"], how.floor, how.k_max)
-        return ranked[:kept]
 
     def _content(self, hit: Hit) -> Passage | Case | None:
         """None for what was removed since the index was built."""
@@ -134,6 +120,22 @@ class Retriever:
             return self.library.passage(hit.id) if hit.kind == "passage" else self.library.case(hit.id)
         except NotFound:
             return None
+
+
+def _selected(found: Sequence[Found], manifest: Manifest, how: Selection) -> list[Found]:
+    """The most relevant, as many as the mode keeps; ties in the fused order they come in."""
+    ranked = without_twins(sorted(found, key=lambda row: -row[1]))
+    s = [relevance for _, relevance, _ in ranked]
+    match how.mode:
+        case "log-ratio":
+            kept = select.log_ratio(s, how.gamma, how.floor, how.k_max)
+        case "ratio-to-top":
+            kept = select.ratio_to_top(s, 1 + how.gamma, how.floor, how.k_max)
+        case "calibrated":
+            if "ks" not in manifest.calibration:
+                raise Misconfigured("Mode calibrated needs an index calibrated on validation data; use log-ratio.")
+            kept = select.calibrated(s, manifest.calibration["ks"], how.floor, how.k_max)
+    return ranked[:kept]
 
 
 def _check(manifest: Manifest, role: str, identity: str) -> None:

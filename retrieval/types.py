@@ -147,3 +147,4 @@ class Query:
     domains: tuple[str, ...] = ()
     patient: str | None = None
     sha256: tuple[str, ...] = ()
+    k: int | None = None  # at most this many items; None: as many as the settings allow

@@ -38,8 +38,15 @@ def demonstration() -> str:
 
 
 def question(run: Json) -> str:
-    text = run["question"] or strings.TASKS.get(run["task"], run["task"])
-    return f'<div class="cs cs-question" role="heading" aria-level="2">{escape(text)}</div>'
+    return f'<div class="cs cs-question" role="heading" aria-level="2">{_asked(run)}</div>'
+
+
+def earlier_question(run: Json) -> str:
+    return f'<div class="cs">{_asked(run)} <span class="cs-quiet">{escape(run["created"][:10])}</span></div>'
+
+
+def _asked(run: Json) -> str:
+    return escape(str(run["question"] or strings.TASKS.get(run["task"], run["task"])))
 
 
 def sentences(run: Json) -> str:

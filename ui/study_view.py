@@ -16,7 +16,8 @@ PAGE, MOST = 8, 200  # studies shown at first; the API gives no more at once
 
 def choose_study() -> None:
     """The page before a study is open."""
-    new, earlier = st.columns([1, 1], gap="large")
+    with st.container(key="start"):
+        new, earlier = st.columns([1, 1], gap="large")
     with new:
         _upload()
     with earlier:
@@ -65,7 +66,8 @@ def _thumbnail(study: Json) -> None:
     )  # fmt: skip
     count = len(study["pictures"])
     more = [strings.PICTURE_COUNT.format(count=count)] if count > 1 else []
-    st.html(html_parts.quiet(" · ".join([about(first, sides=False), *more, study["created"][:10]])))
+    lines = (" · ".join([about(first, sides=False), *more]), study["created"][:10])
+    st.html("".join(map(html_parts.quiet, lines)))
     st.button(strings.OPEN, key=f"study-{study['id']}", on_click=desk_state.show_study, args=(study["id"],))
 
 
@@ -86,8 +88,9 @@ def earlier_questions(study: str) -> None:
     if ends:
         st.html(html_parts.quiet(strings.EARLIER_QUESTIONS))
     for run in ends:
-        st.html(html_parts.question(run))
-        st.button(strings.OPEN, key=f"run-{run['id']}", on_click=desk_state.show_run, args=(run["id"],))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(strings.OPEN, key=f"run-{run['id']}", on_click=desk_state.show_run, args=(run["id"],))
+            st.html(html_parts.earlier_question(run), width="content")
 
 
 def about(picture: Json, *, sides: bool = True) -> str:

@@ -117,8 +117,8 @@ def search(
     k: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> SearchOut:  # fmt: skip
     """Each hit with the raw score of every leg that found it and its calibrated relevance."""
-    evidence = desk.assistant.retriever.retrieve(Lookup(text=q))
-    return SearchOut(query=q, hits=[shown(item) for item in evidence.items[:k]], considered=evidence.considered)
+    evidence = desk.assistant.retriever.retrieve(Lookup(text=q, k=k))
+    return SearchOut(query=q, hits=[shown(item) for item in evidence.items], considered=evidence.considered)
 
 
 @router.get("/knowledge/{document_id}", summary="A document with its text and passages")

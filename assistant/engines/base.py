@@ -68,7 +68,7 @@ class Engine(Protocol):
     def stream(self, prompt: Prompt) -> AsyncGenerator[Delta, None]:
         """Closing the generator (`aclose`, cancellation) stops the generation and frees the engine's slot.
         Raises `EngineDown` (unreachable, too slow, broke off), `EngineNonsense` (not its protocol),
-        `TooLarge` (longer than the context), `NotFound` (no such adapter), `Misconfigured` (it can't keep to a schema)."""
+        `TooLarge` (longer than the context), `NotFound` (no such adapter), `Misconfigured` (no schemas here)."""
 
     async def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
         """Sum of the natural log-probabilities of each completion's tokens after the prompt."""

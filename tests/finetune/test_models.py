@@ -1,0 +1,67 @@
+"""What training makes: the fast path of the pictures is the processor's, and a few steps teach something."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finetune.encoder import Caption, belongs
+from finetune.phantoms import phantom_set
+from finetune.vlm import PICTURE, Recipe, Trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' and torch's own deprecations
+
+
+@pytest.fixture(scope="module")
+def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    folder = tmp_path_factory.mktemp("training")
+    data = phantom_set(folder, 48, seed=0, size=PICTURE)
+    return Trainer(Recipe(batch=4, vision_batch=8), data, folder / "model")
+
+
+def test_patches_are_the_processors(trainer: Trainer) -> None:
+    pictures = list(trainer.data.pixels[:3])
+    fast, grid = trainer.patches(pictures)
+    images = [Image.fromarray(picture).convert("RGB") for picture in pictures]
+    slow = trainer.processor.image_processor(images=images, return_tensors="pt")
+    assert np.abs(fast.numpy() - slow["pixel_values"].numpy()).max() < 1e-5
+    assert grid.tolist() == slow["image_grid_thw"].tolist()
+
+
+def test_a_batch_is_what_the_processor_makes_and_only_answers_are_learnt(trainer: Trainer) -> None:
+    from assistant.engines.chat import chat
+    from finetune.samples import SampleMaker, cards
+    from finetune.vlm import CARD_FOLDER
+
+    maker, rng = SampleMaker(trainer.data.facts, cards(CARD_FOLDER), 1.0), np.random.default_rng(1)
+    samples = [maker.make(n, trainer.data.pixels[n], rng) for n in range(4)]
+    batch = trainer.collate(samples)
+    for row, sample in enumerate(samples):
+        messages, images = chat(sample.prompt, PICTURE)
+        text = trainer.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        whole = trainer.processor(text=[text + sample.answer + "<|im_end|>"], images=images, return_tensors="pt")
+        size = whole["input_ids"].shape[1]
+        assert batch["input_ids"][row, :size].tolist() == whole["input_ids"][0].tolist()
+        learnt = batch["labels"][row][batch["labels"][row] != -100]
+        assert trainer.processor.tokenizer.decode(learnt) == sample.answer + "<|im_end|>"
+
+
+def test_a_few_steps_lower_the_loss_and_the_model_loads(trainer: Trainer, capsys: pytest.CaptureFixture[str]) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    trainer.vision(2)
+    trainer.language(0.5, 30, 2e-3)
+    losses = [float(word) for line in capsys.readouterr().out.splitlines() for word in line.split("loss ")[1:2]
+              for word in [word.split(",")[0]]]  # fmt: skip
+    assert losses[-1] < losses[-2] * 0.8
+    trainer.save()
+    assert json.loads((trainer.out / "consult.json").read_text())["demonstration"]
+    assert AutoModelForImageTextToText.from_pretrained(trainer.out)
+    assert AutoProcessor.from_pretrained(trainer.out)
+
+
+def test_which_texts_belong_to_which_pictures() -> None:
+    effusion, both, normal = frozenset({"effusion"}), frozenset({"effusion", "nodule"}), frozenset({"normal"})
+    texts = [Caption("a report", both, True), Caption("a card", effusion, False), Caption("normal", normal, True)]
+    assert belongs([effusion, both, normal], texts).tolist() == [[0, 1, 0], [1, 1, 0], [0, 0, 1]]
