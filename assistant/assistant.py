@@ -1,36 +1,20 @@
 """The way of one request, top to bottom in `Assistant.run`. Command line, API and page are views of its events."""
 
-import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from anyio import to_thread
 
-from assistant import checks
 from assistant.budget import Piece, fit
-from assistant.citations import resolve
+from assistant.course import Course
 from assistant.engines.base import Engine, EngineInfo, Prompt, Sampling
 from assistant.engines.http import HttpEngine
-from assistant.events import (
-    Defect,
-    DomainVerdict,
-    Done,
-    Dropped,
-    Event,
-    EvidenceItem,
-    Identity,
-    Quality,
-    Retrieved,
-    Sentence,
-)
+from assistant.events import Defect, DomainVerdict, Done, Event, EvidenceItem, Identity, Quality, Retrieved
 from assistant.evidence import shown
 from assistant.imaging.gate import inspect
-from assistant.lines import Line, lines, parse
+from assistant.lines import lines, parse
 from assistant.requests import AskRequest, Request
 from assistant.settings import Settings
-from assistant.study import Picture
 from assistant.tasks import task_of
 from assistant.tasks.base import Draft
 from assistant.worker import Worker
@@ -43,31 +27,6 @@ from retrieval.types import Domain, Query
 
 NOTHING_RELEVANT = "Nothing relevant was found in the knowledge base: what follows rests on the picture alone."
 DEMONSTRATION = "Answered by a demonstration model that has seen synthetic pictures only: not for clinical use."
-
-
-@dataclass
-class Course:
-    """What accumulates while a request is on its way."""
-
-    request: Request
-    info: EngineInfo
-    started: float = field(default_factory=time.perf_counter)
-    sentences: list[Sentence] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings[name] = time.perf_counter() - start
-
-    @property
-    def elapsed(self) -> float:
-        return time.perf_counter() - self.started
 
 
 class Assistant:
@@ -133,15 +92,12 @@ class Assistant:
         yield retrieved
 
         prompt, evidence = await self._compose(course, task.draft(request, retrieved.evidence))
-        situation = checks.Situation(
-            sides=all(picture.shows_sides for picture in _pictures(request)), prior=request.prior is not None
-        )
         stream = self.engine.stream(prompt)
         try:
             with course.stage("generate"):
                 async for raw, ended in lines(stream):
                     for line in parse(raw, task.sections, complete=ended):
-                        if sentence := _release(course, line, situation, evidence):
+                        if sentence := course.release(line, evidence):
                             yield sentence
         finally:
             await stream.aclose()
@@ -152,11 +108,10 @@ class Assistant:
 
     async def _look(self, course: Course) -> tuple[Quality, Query]:
         """The quality gate: which kind the pictures are, and what is wrong with them."""
-        request, pictures = course.request, _pictures(course.request)
+        request, pictures = course.request, course.pictures
         defects: list[Defect] = []
         with course.stage("embed_pictures"):
-            images = tuple(picture.pixels for picture in request.study.pictures)
-            embeddings = await to_thread.run_sync(self.retriever.look, images)
+            embeddings = await to_thread.run_sync(self.retriever.look, [picture.pixels for picture in pictures])
         domain = None
         if self.domains:
             verdicts = [_verdict(self.domains.identify(embedding)) for embedding in embeddings]
@@ -171,7 +126,7 @@ class Assistant:
         earlier = tuple(turn.question for turn in request.earlier) if isinstance(request, AskRequest) else ()
         query = Query(
             text=task.lookup(request),
-            embeddings=embeddings,
+            embeddings=embeddings[: len(request.study.pictures)],  # what is like the prior is no similar case
             earlier=earlier,
             domains=(domain.name,) if domain and domain.name else (),
             patient=request.study.patient,
@@ -194,11 +149,9 @@ class Assistant:
             parts = draft.parts()
             sizes = await self.engine.count([text for _, text, _ in parts])
             pieces = [Piece(name, size + 2, rank) for (name, _, rank), size in zip(parts, sizes, strict=True)]
-            pieces.append(Piece("pictures", len(_pictures(request)) * (info.image_tokens + 24)))
+            pieces.append(Piece("pictures", len(course.pictures) * (info.image_tokens + 24)))
             kept, gone = fit(pieces, info.context, request.max_tokens)
-            for name in gone:
-                course.dropped.append(Dropped(what=name, why="it did not fit the model's context"))
-                course.warnings.append(f"Left out of the prompt, since it did not fit the model's context: {name}.")
+            course.left_out(gone)
             sampling = Sampling(max_tokens=request.max_tokens, seed=request.seed)
             prompt = draft.prompt(kept, sampling, request.adapter)
         return prompt, {item.number: item for item in draft.evidence if f"evidence {item.number}" in kept}
@@ -230,31 +183,6 @@ class Assistant:
         }
 
 
-def _release(
-    course: Course, line: Line, situation: checks.Situation, evidence: dict[int, EvidenceItem]
-) -> Sentence | None:
-    """The sentence, once its own checks have passed; otherwise None, and the course says what was withheld and why."""
-    why = checks.withhold(line, situation)
-    if not why and any(line.text == sentence.text for sentence in course.sentences):
-        why = "it was said before"
-    if why:
-        course.dropped.append(Dropped(what=line.text, why=why))
-        return None
-    citations, missing = resolve(line.sources, line.text, evidence)
-    for number in missing:
-        course.dropped.append(Dropped(what=f"citation [{number}]", why="it stands for nothing the model was shown"))
-    sentence = Sentence(
-        index=len(course.sentences),
-        section=line.section,
-        text=line.text,
-        support="cited" if citations else "image",
-        citations=tuple(citations),
-    )
-    course.sentences.append(sentence)
-    course.timings.setdefault("first_sentence", course.elapsed)
-    return sentence
-
-
 def _unfit(number: int, verdict: DomainVerdict, info: EngineInfo) -> list[Defect]:
     """Unlike anything known: a limited model refuses, any other is used with a warning."""
     if verdict.name and (info.domains is None or verdict.name in info.domains):
@@ -271,10 +199,6 @@ def _unfit(number: int, verdict: DomainVerdict, info: EngineInfo) -> list[Defect
 
 def _plain(domain: str) -> str:
     return {"chest_xray": "chest radiographs"}.get(domain, domain.replace("_", " "))
-
-
-def _pictures(request: Request) -> tuple[Picture, ...]:
-    return request.study.pictures + (request.prior.pictures if request.prior else ())
 
 
 def _verdict(domain: Domain) -> DomainVerdict:

@@ -8,6 +8,7 @@ from assistant.assistant import Assistant
 from assistant.errors import ConsultError, EncoderMismatch, NotFound
 from assistant.settings import Settings, load_settings
 
+ENCODERS = "pip install 'consult[models]', or name other [encoders] in consult.toml"
 PACKAGES = ("torch", "transformers", "open_clip_torch", "qdrant-edge-py", "pydicom", "llama-index-core", "streamlit")
 
 
@@ -26,11 +27,14 @@ async def checkup() -> list[Part]:
     except ConsultError as error:
         return [Part("settings", False, str(error), "correct the key named above")]
     parts = [Part("settings", True, f"home {settings.home}"), _versions()]
-    assistant = Assistant.open(settings)
+    try:
+        assistant = Assistant.open(settings)
+    except ConsultError as error:
+        return [*parts, Part("encoders", False, str(error), ENCODERS)]
     try:
         checks: dict[str, tuple[Callable[[Assistant, Settings], Awaitable[str]], str]] = {
             "engine": (_engine, "set [engine] in consult.toml, or start the server it names"),
-            "encoders": (_encoders, "pip install 'consult[models]', or name other [encoders] in consult.toml"),
+            "encoders": (_encoders, ENCODERS),
             "knowledge": (_knowledge, "consult knowledge add --bundled"),
         }
         for name, (check, mend) in checks.items():

@@ -69,7 +69,19 @@ def seed(settings: "Settings") -> None:
         environment = {**os.environ, "CONSULT_HOME": str(settings.home)}
         if subprocess.run(whole, env=environment, stdout=subprocess.DEVNULL).returncode:
             raise Misconfigured(f"`consult {' '.join(command)}` failed, see above. Run `consult doctor`.")
+    _keep_samples(settings, demo / "studies")
     complete.touch()
+
+
+def _keep_samples(settings: "Settings", folder: Path) -> None:
+    """Sample studies as if somebody who works on this machine had uploaded them."""
+    from assistant.api.auth import LOCAL_USER
+    from assistant.api.records import Records
+    from assistant.api.studies import keep_in
+
+    with contextlib.closing(Records(settings.home)) as records:
+        for path in sorted(folder.glob("*.dcm")):
+            keep_in(records, LOCAL_USER, [(path.name, path.read_bytes())], False)
 
 
 class Page:
@@ -205,8 +217,17 @@ def _greet(settings: "Settings", listener: socket.socket, page: Page | None) -> 
         typer.echo("The library is empty, so answers cite nothing yet: consult knowledge add FOLDER, or --bundled.")
     samples = sorted((settings.home / "demo" / "studies").rglob("*.dcm"))
     picture = str(samples[0]) if samples else "PICTURE"
-    typer.echo(f'Try   consult ask {picture} -q "{QUESTION}"')
+    typer.echo(f'Try   {_as_typed(settings)} ask {picture} -q "{QUESTION}"')
     typer.echo("Stop with Ctrl-C.")
+
+
+def _as_typed(settings: "Settings") -> str:
+    """`consult` as this machine's shell finds it, with the same home."""
+    from assistant.settings import Settings
+
+    name = sys.argv[0] if Path(sys.argv[0]).name == "consult" else "consult"
+    elsewhere = settings.home != Settings.model_fields["home"].get_default(call_default_factory=True)
+    return f"CONSULT_HOME={settings.home} {name}" if elsewhere else name
 
 
 def _counts(settings: "Settings") -> dict[str, int]:

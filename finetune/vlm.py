@@ -2,13 +2,15 @@
 
 Three stages, each short: (1) the vision tower learns findings and sides from pooled features, which costs a tenth of
 a language step; (2) the whole model learns questions on bare pictures; (3) the same with retrieved knowledge and
-earlier turns in the prompt. Run: `python -m finetune.vlm --out assistant/pocket`.
+earlier turns in the prompt. A run that was killed goes on with the stage it was in.
+Run: `python -m finetune.vlm --out assistant/pocket`.
 """
 
+import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,7 +96,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 class Trainer:
-    """Model, data and the three stages; every stage is resumable at its start from the last saved one."""
+    """Model, data and the three stages."""
 
     def __init__(self, recipe: Recipe, data: PhantomSet, out: Path) -> None:
         import torch
@@ -199,6 +201,19 @@ class Trainer:
             labels[row, end - size : end] = batch["input_ids"][row, end - size : end]
         return {name: value.to(self.device) for name, value in {**batch, "labels": labels}.items()}
 
+    def stage(self, kept: Path, train: Callable[[], None]) -> None:
+        """Trains, or takes the weights of an earlier run that was killed in a later stage."""
+        import torch
+
+        if kept.exists():
+            self.model.load_state_dict(torch.load(kept, map_location=self.device))
+            print(f"{kept.stem}: taken from an earlier run", flush=True)
+            return
+        train()
+        draft = kept.with_suffix(".draft")
+        torch.save(self.model.state_dict(), draft)
+        draft.replace(kept)
+
     def save(self) -> None:
         import torch
 
@@ -235,10 +250,14 @@ def main(
     recipe = Recipe()
     count = max(256, int(recipe.phantoms * min(1.0, scale)))
     trainer = Trainer(recipe, phantom_set(cache, count, seed=1_000_000, size=PICTURE), out)
-    trainer.vision(math.ceil(recipe.vision_steps * scale))
-    trainer.language(0.0, math.ceil(recipe.bare_steps * scale), recipe.lr)
-    trainer.save()
-    trainer.language(0.6, math.ceil(recipe.knowledge_steps * scale), recipe.lr / 2)
+    kept = cache / f"vlm-{hashlib.sha256(repr((recipe, scale)).encode()).hexdigest()[:8]}"
+
+    def steps(full: int) -> int:
+        return math.ceil(full * scale)
+
+    trainer.stage(Path(f"{kept}-1.pt"), lambda: trainer.vision(steps(recipe.vision_steps)))
+    trainer.stage(Path(f"{kept}-2.pt"), lambda: trainer.language(0.0, steps(recipe.bare_steps), recipe.lr))
+    trainer.stage(Path(f"{kept}-3.pt"), lambda: trainer.language(0.6, steps(recipe.knowledge_steps), recipe.lr / 2))
     trainer.save()
     print(f"Written to {out}.")
 

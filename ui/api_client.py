@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
@@ -184,7 +184,10 @@ def _http(through_proxies: bool) -> httpx.Client:
 
 
 def _on_this_machine(url: str) -> bool:
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    try:
+        return httpx.URL(url).host in ("localhost", "127.0.0.1", "::1")
+    except httpx.InvalidURL:
+        return False
 
 
 def _part(name: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import streamlit as st
 
 from ui import desk_state, html_parts, strings
-from ui.api_client import ApiDown, ApiError, Problem
+from ui.api_client import ApiError, Problem
 
 UNAUTHORIZED = 401
 
@@ -14,30 +15,29 @@ UNAUTHORIZED = 401
 def guarded(page: Callable[[], None]) -> Callable[[], None]:
     @wraps(page)
     def whole() -> None:
+        head, warning = st.empty(), st.empty()
         try:
-            _head()
+            _head(head, warning)
             page()
-        except Problem as problem:
-            if problem.status == UNAUTHORIZED:
+        except ApiError as error:
+            warning.empty()  # the same would be said twice
+            if isinstance(error, Problem) and error.status == UNAUTHORIZED:
                 _ask_for_token()
             else:
-                _failed(problem)
-        except ApiError as error:
-            _failed(error)
+                _failed(error)
 
     return whole
 
 
-def _head() -> None:
+def _head(head: Any, warning: Any) -> None:
     """Nothing but a missing token keeps the page from being drawn."""
+    head.html(html_parts.head(None))
     try:
-        st.html(html_parts.head(desk_state.info()))
-    except Problem as problem:
-        if problem.status == UNAUTHORIZED:
+        head.html(html_parts.head(desk_state.info()))
+    except ApiError as error:
+        if isinstance(error, Problem) and error.status == UNAUTHORIZED:
             raise
-        st.html(html_parts.head(None) + html_parts.note(str(problem), "warning"))
-    except ApiDown as down:
-        st.html(html_parts.head(None) + html_parts.note(str(down), "warning"))
+        warning.html(html_parts.note(str(error), "warning"))
 
 
 def _failed(error: ApiError) -> None:

@@ -1,7 +1,7 @@
 """Parts of the page as HTML, made of what the API tells. Pure.
 
-Invariant: nothing the API tells becomes a tag, a link or an attribute of its own: all of it is escaped here. Streamlit's own
-text elements get none of it, since they read Markdown, in which a text could load a picture from elsewhere.
+Invariant: nothing the API tells becomes a tag, a link or an attribute of its own: all of it is escaped here.
+Streamlit's own text elements get none of it: they read Markdown, in which a text could load a picture from elsewhere.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,15 +21,13 @@ def note(text: str, kind: str = "") -> str:
     return f'<div class="cs cs-note {kind}" role="{role}">{escape(text)}</div>'
 
 
-def head(info: Json | None, *, loading: bool = False) -> str:
+def head(info: Json | None) -> str:
     parts = [f"<b>{strings.NAME}</b>"]
     if info:
         parts.append(
             f'<span class="cs-quiet">{escape(strings.MODEL.format(model=str(info.get("model") or "–")))}</span>'
         )
         parts += [demonstration()] if info.get("demonstration") else []
-    if loading:
-        parts.append(f'<span class="cs-quiet">{strings.MODEL_LOADING}</span>')
     return f'<div class="cs cs-head">{"".join(parts)}</div>'
 
 

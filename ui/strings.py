@@ -7,7 +7,6 @@ KNOWLEDGE = "Knowledge"
 # who speaks
 MODEL = "Model: {model}"
 DEMONSTRATION = "Demonstration model, not for clinical use"
-MODEL_LOADING = "The model is still being loaded. You can go on; the first answer will wait for it."
 
 # what can go wrong
 API_DOWN = "The Consult server can't be reached at {url}. Check that `consult serve` is running, then try again."

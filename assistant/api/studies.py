@@ -12,6 +12,7 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile, status
 from fastapi.responses import FileResponse
 
 from assistant.api.desk import Desk, Here, User
+from assistant.api.records import Records
 from assistant.api.shapes import PictureOut, StudyOut, StudyPage
 from assistant.api.study_records import StudyRow, pixels_of
 from assistant.errors import BadInput
@@ -84,18 +85,21 @@ async def keep(
     """Reads files into a stored study; says whether it's new. Raises `BadInput` and its kinds."""
     if not files:
         raise BadInput("Send at least one picture.")
-    return await to_thread.run_sync(_keep, desk, user, files, standard_display, limiter=desk.reading)
+    return await to_thread.run_sync(keep_in, desk.records, user, files, standard_display, limiter=desk.reading)
 
 
-def _keep(desk: Desk, user: str, files: Sequence[tuple[str, bytes]], standard_display: bool) -> tuple[StudyRow, bool]:
+def keep_in(
+    records: Records, user: str, files: Sequence[tuple[str, bytes]], standard_display: bool
+) -> tuple[StudyRow, bool]:
+    """`keep` without a server: blocks while files are decoded."""
     from assistant.imaging import read_study
 
     content = _content(files, standard_display)
-    if known := desk.records.find_study(user, content):
+    if known := records.find_study(user, content):
         return known, False
-    study, identity = read_study(files, standard_display=standard_display, salt=desk.records.salt)
+    study, identity = read_study(files, standard_display=standard_display, salt=records.salt)
     pngs = [to_png(picture) for picture in study.pictures]
-    return desk.records.add_study(user, content, study, pngs, json.dumps(asdict(identity)))
+    return records.add_study(user, content, study, pngs, json.dumps(asdict(identity)))
 
 
 def _content(files: Sequence[tuple[str, bytes]], standard_display: bool) -> str:

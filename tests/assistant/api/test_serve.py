@@ -34,10 +34,13 @@ serve.serve(port=0)
 """
 
 
+ROOT = Path(__file__).parents[3]
+
+
 class Served:
     def __init__(self, tmp_path: Path) -> None:
         self.pid = tmp_path / "page.pid"
-        environment = {**os.environ, "CONSULT_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT.format(pid=str(self.pid))],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,0 +1,78 @@
+"""What accumulates while one request is on its way, and the gate every sentence passes before it is released."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from assistant.checks import Situation, withhold
+from assistant.citations import resolve
+from assistant.engines.base import EngineInfo
+from assistant.events import Dropped, EvidenceItem, Sentence
+from assistant.lines import Line
+from assistant.requests import Request
+from assistant.study import Picture
+
+
+@dataclass
+class Course:
+    """`dropped` and `warnings` are told at the end; `timings` in seconds by stage."""
+
+    request: Request
+    info: EngineInfo
+    started: float = field(default_factory=time.perf_counter)
+    sentences: list[Sentence] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Those of the study, then those of the prior."""
+        prior = self.request.prior
+        return self.request.study.pictures + (prior.pictures if prior else ())
+
+    @property
+    def situation(self) -> Situation:
+        sides = all(picture.shows_sides for picture in self.pictures)
+        return Situation(sides=sides, prior=self.request.prior is not None)
+
+    @property
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[name] = time.perf_counter() - start
+
+    def left_out(self, names: Sequence[str]) -> None:
+        """Parts of the prompt that had to go."""
+        for name in names:
+            self.dropped.append(Dropped(what=name, why="it did not fit the model's context"))
+            self.warnings.append(f"Left out of the prompt, since it did not fit the model's context: {name}.")
+
+    def release(self, line: Line, evidence: dict[int, EvidenceItem]) -> Sentence | None:
+        """The sentence, once its own checks have passed; otherwise None, and why it was withheld is kept."""
+        why = withhold(line, self.situation)
+        if not why and any(line.text == sentence.text for sentence in self.sentences):
+            why = "it was said before"
+        if why:
+            self.dropped.append(Dropped(what=line.text, why=why))
+            return None
+        citations, missing = resolve(line.sources, line.text, evidence)
+        for number in missing:
+            self.dropped.append(Dropped(what=f"citation [{number}]", why="it stands for nothing the model was shown"))
+        sentence = Sentence(
+            index=len(self.sentences),
+            section=line.section,
+            text=line.text,
+            support="cited" if citations else "image",
+            citations=tuple(citations),
+        )
+        self.sentences.append(sentence)
+        self.timings.setdefault("first_sentence", self.elapsed)
+        return sentence
