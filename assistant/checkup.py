@@ -41,7 +41,8 @@ async def checkup() -> list[Part]:
             try:
                 parts.append(Part(name, True, await check(assistant, settings)))
             except (ConsultError, ImportError) as error:
-                parts.append(Part(name, False, str(error), mend))
+                rebuilt = "consult knowledge rebuild" if isinstance(error, EncoderMismatch) else mend
+                parts.append(Part(name, False, str(error), rebuilt))
     finally:
         await assistant.close()
     return parts
@@ -76,7 +77,7 @@ async def _knowledge(assistant: Assistant, settings: Settings) -> str:
         raise NotFound("nothing has been added yet")
     ours = set(assistant.retriever.identities.values())
     if others := {spec.identity for spec in manifest.vectors.values()} - ours:
-        raise EncoderMismatch(f"the index was built with {', '.join(others)}; run `consult knowledge rebuild`")
+        raise EncoderMismatch(f"the index was built with other encoders: {', '.join(others)}")
     counts = ", ".join(f"{count} {what}" for what, count in assistant.library.counts().items())
     how = settings.retrieval
     return f"{counts}; {how.url or 'embedded'}; {how.mode}, gamma {how.gamma}, floor {how.floor}, at most {how.k_max}"

@@ -44,7 +44,7 @@ class Turn:
         """What is known by now."""
         result = self.run["result"]
         self.answer.html(html_parts.sentences(self.run) + html_parts.notes(self.run))
-        if not self.cards and (result["evidence"] or result["note"]):
+        if result["evidence"] and not self.cards:
             self._lay_out_evidence(result["evidence"])
         for item in result["evidence"]:
             spans = html_parts.used(self.run, item["number"])
@@ -52,7 +52,7 @@ class Turn:
 
     def _lay_out_evidence(self, evidence: list[Json]) -> None:
         with self.right:
-            st.html(html_parts.quiet(strings.EVIDENCE if evidence else strings.NO_EVIDENCE))
+            st.html(html_parts.quiet(strings.EVIDENCE))
             for item in evidence:
                 key = f"{self.run['id']}-{item['number']}"
                 with st.container(border=True):

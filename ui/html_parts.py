@@ -92,6 +92,8 @@ def notes(run: Json) -> str:
     for defect in (result["quality"] or {"defects": ()})["defects"]:
         if defect["message"] != result["reason"]:
             said.setdefault(defect["message"], "warning")
+    if result["note"]:
+        said.setdefault(result["note"], "warning")
     for finding in result["findings"]:
         said.setdefault(finding["message"], {"note": "", "critical": "error"}.get(finding["severity"], "warning"))
     for text in result["warnings"]:

@@ -48,8 +48,8 @@ def _desk(study: str, turns: list[Json]) -> None:
             earlier_questions(study)
         if len(turns) > 1:
             st.html(_SCROLL.format(turn=f"turn-{turns[-1]['id']}"), unsafe_allow_javascript=True)
-        _notices()
         with st.container(key="ask"):
+            _notices()
             _question(study, last)
     if drawn and drawn[-1].under_way:
         drawn[-1].follow()

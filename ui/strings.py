@@ -63,7 +63,6 @@ PROGRESS = "{stage}… {seconds:.0f} s"
 OWN_READING = "model's own reading of the image"
 OWN_READING_HELP = "No passage supports this sentence: it rests on the picture alone."
 CONFIDENCE = "confidence {percent:.0f} %"
-DOMAIN = "Kind of image: {domain}"
 ABSTAINED = "No answer. {reason}"
 STOPPED = "Stopped. What had been said until then stays."
 FAILED = "The answer broke off. {message}"
@@ -72,7 +71,6 @@ TASKS = {"report": "Draft a report", "diagnose": "Differential diagnosis"}
 
 # what it rests on
 EVIDENCE = "Evidence"
-NO_EVIDENCE = "Nothing in the knowledge base was found to bear on this question."
 RELEVANCE = "Relevance {percent:.0f} %"
 RELEVANCE_HELP = "How well this fits the question, from 0 to 100 %"
 EDITION = "edition {edition}"
@@ -100,6 +98,8 @@ STAGE_NAMES = {
     "prompt": "Prepare", "generate": "Write and check", "first_sentence": "Until the first sentence", "total": "Total",
 }  # fmt: skip
 DROPPED = "Left out"
+DOMAIN = "Kind of image"
+NO_DOMAIN = "none that is known"
 IDENTITY = "Who answered"
 IDENTITY_NAMES = {
     "model": "Model", "model_hash": "Model hash", "engine": "Engine", "encoders": "Encoders",
