@@ -165,6 +165,33 @@ def prototypes(model: Any, data: PhantomSet, seed: int) -> dict[str, Any]:
     return {"temperature": 0.05, "domains": {"chest_xray": entry}}
 
 
+def calibrate(model: Any, tokenizer: Any, data: PhantomSet, seed: int) -> dict[str, list[float]]:
+    """[slope, intercept] of the logistic curves from cosine to relevance, classes weighted alike: does a card speak of
+    a finding in the picture, does a case share a finding with it? On augmented phantoms."""
+    import torch
+    from sklearn.linear_model import LogisticRegression
+
+    rng, library = np.random.default_rng(seed), [card for card in cards(CARD_FOLDER) if card.finding]
+    labels = [frozenset(f["kind"] for f in facts["findings"]) for facts in data.facts[-600:]]
+    texts = [" ".join(f"{card.title} {card.section} {card.text}".split()[:60]) for card in library]
+    with torch.no_grad():
+        pictures = tensor([augmented(pixels, rng) for pixels in data.pixels[-600:]])
+        seen = model.encode_image(pictures, normalize=True).float().numpy()
+        read = model.encode_text(tokenizer(texts), normalize=True).float().numpy()
+    pairs = np.triu_indices(len(labels), 1)
+    shared = np.array([bool(labels[a] & labels[b]) for a, b in zip(*pairs, strict=True)])
+    spoken = np.array([[card.finding in found for card in library] for found in labels])
+    legs = {}
+    for leg, cosines, true in (
+        ("image→passage", (seen @ read.T).ravel(), spoken.ravel()),
+        ("image→case", (seen @ seen.T)[pairs], shared),
+    ):
+        fit = LogisticRegression(C=1e6, class_weight="balanced").fit(cosines[:, None], true)
+        print(f"{leg}: cosine {cosines[true].mean():.3f} where relevant, {cosines[~true].mean():.3f} elsewhere")
+        legs[leg] = [round(float(fit.coef_[0, 0]), 4), round(float(fit.intercept_[0]), 4)]
+    return legs
+
+
 def main(
     out: Annotated[Path, typer.Option(help="where the encoder is written")],
     cache: Annotated[Path, typer.Option(help="where rendered phantoms are kept")] = Path("out/phantoms"),
@@ -186,6 +213,8 @@ def main(
     train(model, tokenizer, data, steps, batch, seed)
     model.eval()
     (out / "domains.json").write_text(json.dumps(prototypes(model, data, seed)) + "\n")
+    legs = json.dumps(calibrate(model, tokenizer, data, seed), ensure_ascii=False)
+    (out / "calibration.json").write_text(legs + "\n")
     weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, out / "open_clip_model.safetensors")
     print(f"Written to {out}.")

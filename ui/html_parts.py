@@ -98,7 +98,9 @@ def notes(run: Json) -> str:
         said.setdefault(finding["message"], {"note": "", "critical": "error"}.get(finding["severity"], "warning"))
     for text in result["warnings"]:
         said.setdefault(text, "")
-    badge = f'<div class="cs">{demonstration()}</div>' if (result["identity"] or {}).get("demonstration") else ""
+    told = any(strings.NOT_CLINICAL in text for text in said)  # the API's own warning is enough
+    badged = not told and (result["identity"] or {}).get("demonstration")
+    badge = f'<div class="cs">{demonstration()}</div>' if badged else ""
     return "".join(note(text, kind) for text, kind in said.items()) + badge
 
 

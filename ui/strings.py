@@ -6,7 +6,8 @@ KNOWLEDGE = "Knowledge"
 
 # who speaks
 MODEL = "Model: {model}"
-DEMONSTRATION = "Demonstration model, not for clinical use"
+NOT_CLINICAL = "not for clinical use"
+DEMONSTRATION = f"Demonstration model, {NOT_CLINICAL}"
 
 # what can go wrong
 API_DOWN = "The Consult server can't be reached at {url}. Check that `consult serve` is running, then try again."

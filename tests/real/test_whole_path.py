@@ -1,4 +1,4 @@
-"""The whole path on real parts: bundled encoders and cards, the bundled model behind the real vLLM, the command line."""
+"""The whole path on real parts: bundled encoders and cards, the bundled model behind the real vLLM, the CLI."""
 
 import json
 import os

@@ -9,6 +9,7 @@ from assistant.requests import AskRequest
 from tests.ui.conftest import html, told
 from tests.ui.serving import FINDING, FakeAssistant, png, serving
 from ui import strings
+from ui.api_client import Api, ApiDown
 
 Page = Callable[..., AppTest]
 QUESTION = "Is there a pleural effusion?"
@@ -183,3 +184,32 @@ def test_stopping(page: Page, server: str, study: str, assistant: FakeAssistant)
     httpx.post(f"{server}/v1/runs/{run}/cancel").raise_for_status()
     shown = html(page(run=run))
     assert strings.STOPPED in shown
+
+
+def test_every_answer_of_a_demonstration_model_says_so_once(page: Page, server: str) -> None:
+    shown = html(ask(opened(page)))
+    assert shown.count('class="cs-badge"') == 2  # the page's head and the answer
+
+
+def test_an_api_that_goes_away_in_mid_answer(
+    page: Page, server: str, study: str, assistant: FakeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Api, run: str, after: int) -> Any:
+        async def events() -> Any:
+            raise ApiDown("The server went away.")
+            yield
+
+        return events()
+
+    assistant.gate.clear()
+    body = {"task": "ask", "study": study, "question": QUESTION}
+    run = httpx.post(f"{server}/v1/runs", json=body).json()["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Api, "events", broken)
+        tab = page(run=run)
+        assert "The server went away." in html(tab)
+        assert "costophrenic angle is blunted" in html(tab)
+    assistant.gate.set()
+    tab.button(key="try_again").click().run()
+    assert "The heart is of normal size." in html(tab)
+    assert "The server went away." not in html(tab)
