@@ -185,7 +185,7 @@ def _page(settings: "Settings", api_port: int) -> Page:
     options = {
         "server.address": settings.api.host, "server.port": port, "server.headless": "true",
         "server.fileWatcherType": "none", "server.maxUploadSize": settings.api.max_upload_mb,
-        "browser.gatherUsageStats": "false", "global.developmentMode": "false",
+        "client.showErrorDetails": "none", "browser.gatherUsageStats": "false", "global.developmentMode": "false",
     }  # fmt: skip
     command = [sys.executable, "-m", "streamlit", "run", str(app), *(f"--{k}={v}" for k, v in options.items())]
     return Page(command, _page_environment(settings, api_port), _address(settings.api.host, port))

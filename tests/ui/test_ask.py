@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -204,6 +205,8 @@ def test_an_api_that_goes_away_in_mid_answer(
     assistant.gate.clear()
     body = {"task": "ask", "study": study, "question": QUESTION}
     run = httpx.post(f"{server}/v1/runs", json=body).json()["id"]
+    while Api(server).run(run)["events"] < 3:
+        time.sleep(0.02)
     with monkeypatch.context() as patch:
         patch.setattr(Api, "events", broken)
         tab = page(run=run)
