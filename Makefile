@@ -33,9 +33,10 @@ bench: $(STAMP)  ## one ask against the bare engine call on the same prompt
 soak: $(STAMP)  ## long load and kill campaigns, by hand
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
-pocket: $(STAMP)  ## train the bundled models anew from phantoms (about an hour on 2 cores)
+# MEDQUAD=folder with medquad.jsonl and questions.jsonl, which the shipped text encoder learnt from too.
+pocket: $(STAMP)  ## train the bundled models anew (over an hour on 2 cores)
 	$(BIN)/python -m finetune.encoder --out retrieval/pocket/image_text
-	$(BIN)/python -m finetune.passages --out retrieval/pocket/text
+	$(BIN)/python -m finetune.passages --out retrieval/pocket/text $(if $(MEDQUAD),--medquad $(MEDQUAD))
 	$(BIN)/python -m finetune.vlm --out assistant/pocket
 
 clean:

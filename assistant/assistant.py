@@ -91,6 +91,8 @@ class Assistant:
         retrieved = await self._retrieve(course, query)
         yield retrieved
 
+        for finding in task.opening:
+            yield finding
         prompt, evidence = await self._compose(course, task.draft(request, retrieved.evidence))
         stream = self.engine.stream(prompt)
         try:

@@ -12,13 +12,16 @@ from assistant.events import Finding, Sentence
 from assistant.lines import Line
 
 _CHANGE = re.compile(
-    r"\b(unchanged|stable|interval|previous(?:ly)?|prior|compar(?:ed|ison)|since the last|"
-    r"(?:has|have) (?:been )?(?:increased|decreased|improved|worsened|progressed|resolved|cleared|grown|shrunk)|"
-    r"(?:now|again|still|no longer) (?:seen|visible|present|larger|smaller|resolved)|new(?:ly)?|"
-    r"(?:larger|smaller|worse|better) than (?:before|previously)|progression|regression)\b",
+    r"\b(unchanged|stable|interval|previous(?:ly)?|prior|compar(?:ed|ison)|since the last|new(?:ly)?|"
+    r"increas(?:ed|es|ing|e in)|decreas(?:ed|es|ing|e in)|improv(?:ed|es|ing|ement)|worsen(?:ed|s|ing)?|"
+    r"progress(?:ed|es|ing|ion|ive)|regress(?:ed|es|ing|ion)|resol(?:ved|ves|ving|ution)|clear(?:ed|ing)|"
+    r"enlarging|grow(?:n|s|ing|th)|shrunk|shrinking|develop(?:ed|ing)|becom(?:e|es|ing)|became|"
+    r"(?:now|again|still|no longer) (?:seen|visible|present|larger|smaller|resolved)|"
+    r"(?:larger|smaller|worse|better) than (?:before|previously))\b",
     re.IGNORECASE,
 )
-_SIDE = re.compile(r"\b(left|right)(?:-sided)?\b", re.IGNORECASE)
+_SIDE = re.compile(r"\b(left|right)(?:-sided|wards?)?\b|\b([RL])(?:[UML]L|HD)\b", re.IGNORECASE)
+GUIDELINE = "guideline"  # the section of every task that says what passages say
 _HALF = re.compile(r"\b(left|right) (?:half|side|part|edge) of the (?:picture|image)\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(no|not|without|absent|clear of|free of)\b", re.IGNORECASE)
 
@@ -32,8 +35,9 @@ class Situation:
 
 
 def about_patient(line: Line) -> bool:
-    """Whether the sentence speaks of this patient's pictures: it does unless it rests on passages alone."""
-    return line.image or not line.sources
+    """Whether the sentence speaks of this patient: all do but those of the guideline section that rest on passages.
+    `line.sources` are those that resolved, so that an invented number exempts from nothing."""
+    return line.image or not line.sources or line.section != GUIDELINE
 
 
 def cut_off(line: Line, _: Situation) -> str | None:
@@ -54,8 +58,15 @@ def side_unknown(line: Line, situation: Situation) -> str | None:
     return "it states a side, and the orientation of the picture is not known"
 
 
+def unfounded(line: Line, _: Situation) -> str | None:
+    """What a guideline says must be cited: the model's own word for it is none."""
+    if line.section != GUIDELINE or line.sources:
+        return None
+    return "it speaks for a guideline, and cites none"
+
+
 Rule = Callable[[Line, Situation], str | None]
-SENTENCE_RULES: tuple[Rule, ...] = (cut_off, change_without_prior, side_unknown)
+SENTENCE_RULES: tuple[Rule, ...] = (cut_off, unfounded, change_without_prior, side_unknown)
 
 
 def withhold(line: Line, situation: Situation, rules: Sequence[Rule] = SENTENCE_RULES) -> str | None:
@@ -70,8 +81,9 @@ def sides_agree(sentences: Sequence[Sentence], terms: Sequence[str]) -> list[Fin
         sides: dict[str, list[int]] = {}
         for sentence in sentences:
             text = sentence.text.lower()
-            if sentence.support == "image" and term in text and "bilateral" not in text and not _NEGATED.search(text):
-                for side in {match.lower() for match in _SIDE.findall(_HALF.sub("", text))}:
+            if sentence.section != GUIDELINE and term in text and "bilateral" not in text and not _NEGATED.search(text):
+                for match in _SIDE.finditer(_HALF.sub("", text)):
+                    side = match[1] or {"l": "left", "r": "right"}[match[2]]
                     sides.setdefault(side, []).append(sentence.index)
         if len(sides) == 2 and not set(sides["left"]) & set(sides["right"]):
             message = f"The sentences disagree about the side of the {term}."

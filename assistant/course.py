@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assistant.checks import Situation, withhold
 from assistant.citations import resolve
@@ -57,15 +57,16 @@ class Course:
 
     def release(self, line: Line, evidence: dict[int, EvidenceItem]) -> Sentence | None:
         """The sentence, once its own checks have passed; otherwise None, and why it was withheld is kept."""
-        why = withhold(line, self.situation)
+        citations, missing = resolve(line.sources, line.text, evidence)
+        for number in missing:
+            self.dropped.append(Dropped(what=f"citation [{number}]", why="it stands for nothing the model was shown"))
+        resolved = replace(line, sources=tuple(citation.number for citation in citations))
+        why = withhold(resolved, self.situation)
         if not why and any(line.text == sentence.text for sentence in self.sentences):
             why = "it was said before"
         if why:
             self.dropped.append(Dropped(what=line.text, why=why))
             return None
-        citations, missing = resolve(line.sources, line.text, evidence)
-        for number in missing:
-            self.dropped.append(Dropped(what=f"citation [{number}]", why="it stands for nothing the model was shown"))
         sentence = Sentence(
             index=len(self.sentences),
             section=line.section,

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from assistant.engines.base import Delta
 
 _SECTION = re.compile(r"^\s*\[([a-z][a-z ]{0,30})\]\s*", re.IGNORECASE)
-_SOURCES = re.compile(r"\[\s*((?:\d+|image)(?:\s*[,;]\s*(?:\d+|image))*)\s*\]", re.IGNORECASE)
+_SOURCES = re.compile(r"\[\s*((?:\d{1,9}|image)(?:\s*[,;]\s*(?:\d{1,9}|image))*)\s*\]", re.IGNORECASE)
 _MARKUP = re.compile(r"^[\s>*#-]+|\*\*|__|`")
 # A sentence ends at . ! or ? and the sources that follow it, before white space and a capital.
-_END = re.compile(r"(?<=[.!?])(?P<refs>(?:\s*\[\s*(?:\d+|image)[\d,;\simage]*\])*)\s+(?=[A-Z])")
+_END = re.compile(r"(?<=[.!?])(?P<refs>(?:\s*\[\s*(?:\d{1,9}|image)[\d,;\simage]*\])*)\s+(?=[A-Z])")
 _ABBREVIATED = re.compile(r"\b(?:e\.g|i\.e|vs|cf|approx|Dr|Fig|no|ca|[A-Z])\.$")
 
 
@@ -40,7 +40,7 @@ def parse(raw: str, sections: Sequence[str], *, complete: bool = True) -> Iterat
         text = re.sub(r"\s+([.,;:!?])", r"\1", text)
         if not any(character.isalpha() for character in text):
             continue
-        numbers = tuple(dict.fromkeys(int(source) for source in found if source != "image" and len(source) < 6))
+        numbers = tuple(dict.fromkeys(int(source) for source in found if source != "image"))
         whole = complete or position < len(pieces) - 1 or text.endswith((".", "!", "?"))
         yield Line(section, text, numbers, "image" in found, whole)
 

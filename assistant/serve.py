@@ -1,7 +1,7 @@
 """`consult serve`: API, worker and web page on one machine, started together and stopped together.
 
-Invariant: whatever was started here is gone when this returns; a stop that was asked for (Ctrl-C, SIGTERM) is a clean
-end. What can be known to fail, ports and tokens, is found out before anything is started.
+Invariant: whatever was started here is gone when this returns; a stop that was asked for (Ctrl-C, SIGTERM, a
+terminal that closes) is a clean end. What can be known to fail, ports and tokens, is found out before anything starts.
 """
 
 import asyncio
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from assistant.settings import Settings
 
 STOP_S = 10
+# Starts a command that the kernel ends with its parent, however that one dies. Where there is no such promise (macOS),
+# it only starts it. In the command's own process, since a fork of ours must run no Python beside other threads.
+_TIED = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit()
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 DEMO_CASES, DEMO_STUDIES = 12, 6
 QUESTION = "Is there a pleural effusion?"
 
@@ -97,8 +107,8 @@ class Page:
     def start(self) -> None:
         # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it.
         self._process = subprocess.Popen(
-            self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            start_new_session=True,
+            [sys.executable, "-I", "-c", _TIED, str(os.getpid()), *self.command], env=self.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
 
@@ -131,7 +141,8 @@ def _run(app: Any, listener: socket.socket, ready: Callable[[], None], page: Pag
             ready()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            typer.echo("Stopping.")
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                typer.echo("Stopping.")
             await app.state.desk.runs.close()  # listeners hear the end and leave
             await super().shutdown(sockets)
 
@@ -146,7 +157,10 @@ def _run(app: Any, listener: socket.socket, ready: Callable[[], None], page: Pag
         async with app.router.lifespan_context(app):  # by hand: its errors are told by the command line in one line
             await server.serve(sockets=[listener])
 
-    before = {which: signal.signal(which, server.handle_exit) for which in (signal.SIGINT, signal.SIGTERM)}
+    stops = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # started by `nohup`, it stays when the terminal goes
+        stops.append(signal.SIGHUP)
+    before = {which: signal.signal(which, server.handle_exit) for which in stops}
     try:
         asyncio.run(main())
     finally:

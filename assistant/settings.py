@@ -14,7 +14,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from assistant.errors import Misconfigured
 
 PREFIX = "CONSULT_"
-CONFIG = "CONSULT_CONFIG"  # names the toml file; otherwise ./consult.toml, then HOME/consult.toml when there
+CONFIG = "CONSULT_CONFIG"  # names the toml file; otherwise ./consult.toml when there
+# The page's own: where the API is, and for whom it speaks. Somebody may export them in a shell both are started from.
+OF_THE_PAGE = frozenset({"CONSULT_API_URL", "CONSULT_API_TOKEN"})
 
 
 class Section(BaseModel):
@@ -109,7 +111,7 @@ def load_settings(**overrides: Any) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     strangers = [
         name for name in os.environ
-        if name.startswith(PREFIX) and name != CONFIG and name.split("__")[0].upper() not in known
+        if name.startswith(PREFIX) and name not in {CONFIG, *OF_THE_PAGE} and name.split("__")[0].upper() not in known
     ]  # fmt: skip
     if strangers:
         raise Misconfigured(f"Unknown setting in the environment: {', '.join(sorted(strangers))}.")

@@ -6,6 +6,7 @@ two lanes, one thread each. Parts are loaded when first needed.
 """
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -24,6 +25,8 @@ from assistant.errors import Misconfigured, WorkerDied
 from assistant.proxies import RemoteEngine, RemoteImageText, RemoteText
 from assistant.quiet import QUIET
 from assistant.settings import Settings
+
+log = logging.getLogger("consult.worker")
 
 RESTARTS = 3  # in any minute; then something is wrong that starting again doesn't mend
 GRACE_S = 5.0  # for the process to leave by itself
@@ -89,7 +92,7 @@ class Worker:
         future: Future[Any] = Future()
 
         def settle(kind: str, payload: Any) -> None:
-            if not future.done():
+            if future.set_running_or_notify_cancel():  # from here on it can't be cancelled any more
                 future.set_exception(payload) if kind == "error" else future.set_result(payload)
 
         self._running().ask(method, arguments, settle)
@@ -165,12 +168,16 @@ class _Process:
 
     def close(self) -> None:
         self._closing = True
+        self._hang_up()
+        self._reader.join()
+
+    def _hang_up(self) -> None:
         # Shutting the socket down ends the reader here and the process there, also where a plain close would wait.
         with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as pipe:
             pipe.shutdown(socket.SHUT_RDWR)
-        self._reader.join()
 
     def _bury(self) -> None:
+        self._hang_up()
         try:
             self._popen.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -183,20 +190,25 @@ class _Process:
             self._connection.send(message)
 
     def _read(self) -> None:
-        with suppress(EOFError, OSError):
+        try:
             while True:
                 number, kind, payload = self._connection.recv()
                 with self._lock:
                     sink = self._pending.get(number) if kind == "piece" else self._pending.pop(number, None)
                 if sink:
                     sink(kind, payload)
-        self._bury()
-        with self._lock:
-            self.alive = False
-            waiting, self._pending = self._pending, {}
-        self._connection.close()
-        for sink in waiting.values():
-            sink("error", self._death())
+        except (EOFError, OSError):
+            pass
+        except Exception as error:  # what can't be read leaves nobody knowing whom it was for: all start anew
+            log.error("The worker's message could not be handled (%s); it is stopped.", type(error).__name__)
+        finally:
+            self._bury()
+            with self._lock:
+                self.alive = False
+                waiting, self._pending = self._pending, {}
+            self._connection.close()
+            for sink in waiting.values():
+                sink("error", self._death())
 
     def _death(self) -> WorkerDied:
         if self._closing:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from finetune.memory import keep_freed_memory
 from finetune.outliers import outlier
 from finetune.phantoms import PhantomSet, augmented, batches, phantom_set
-from finetune.samples import FINDINGS, Card, cards, impression
+from finetune.samples import FINDINGS, Card, cards, case_text
 from finetune.tokenizer import text_tokenizer
 from finetune.vlm import CARD_FOLDER, PICTURE, schedule, targets
 
@@ -28,6 +28,7 @@ SIDE, LENGTH, DIM = 112, 64, 128
 HEAD = 4.0  # weight of the findings head beside the contrastive loss
 OTHER = "an image of another kind, not a chest radiograph"
 Labels = frozenset[str]
+NORMAL: Labels = frozenset(["normal"])
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def caption(facts: dict[str, Any], library: list[Card], rng: np.random.Generator
         return Caption(words, frozenset([card.finding] if card.finding else ["normal"]), False)
     about = frozenset(kinds or ["normal"])
     if draw < 0.7:
-        return Caption(impression(facts), about, True)
+        return Caption(case_text(facts), about, True)
     if draw < 0.85 or not kinds:
         return Caption(facts["report"]["impression"], about, True)
     return Caption(" and ".join(FINDINGS[kind] for kind in kinds), about, True)
@@ -88,7 +89,7 @@ def build(texts: list[str], out: Path) -> tuple[Any, Any]:
 
 
 def tensor(pictures: list[NDArray[np.uint8]]) -> Any:
-    """What open_clip's preprocessing makes of them: (n, 3, SIDE, SIDE), normalised."""
+    """What open_clip's preprocessing makes of square pictures: (n, 3, SIDE, SIDE), normalised."""
     import torch
     from PIL import Image
 
@@ -115,7 +116,7 @@ def train(model: Any, tokenizer: Any, data: PhantomSet, steps: int, batch: int, 
             group["lr"] = 1e-3 * schedule(step, steps)
         chosen = next(indices)
         pictures = [augmented(data.pixels[n], rng) for n in chosen]
-        labels = [frozenset(f["kind"] for f in data.facts[n]["findings"]) or frozenset(["normal"]) for n in chosen]
+        labels = [frozenset(f["kind"] for f in data.facts[n]["findings"]) or NORMAL for n in chosen]
         texts = [caption(data.facts[n], library, rng) for n in chosen]
         others = batch // 6
         pictures += [outlier(SIDE, rng) for _ in range(others)]
@@ -148,11 +149,11 @@ def train(model: Any, tokenizer: Any, data: PhantomSet, steps: int, batch: int, 
 
 def prototypes(model: Any, data: PhantomSet, seed: int) -> dict[str, Any]:
     """The chest radiograph's mean embedding, and as threshold the middle between the lowest percent of phantoms and
-    the highest percent of other pictures; fitted on augmented phantoms and fresh outliers."""
+    the highest percent of other pictures; both fresh."""
     import torch
 
     rng = np.random.default_rng(seed)
-    chests = tensor([augmented(pixels, rng) for pixels in data.pixels[:1000]])
+    chests = tensor([augmented(pixels, rng) for pixels in data.pixels])
     others = tensor([outlier(SIDE, rng) for _ in range(1000)])
     with torch.no_grad():
         seen = model.encode_image(chests, normalize=True).float().numpy()
@@ -167,15 +168,15 @@ def prototypes(model: Any, data: PhantomSet, seed: int) -> dict[str, Any]:
 
 def calibrate(model: Any, tokenizer: Any, data: PhantomSet, seed: int) -> dict[str, list[float]]:
     """[slope, intercept] of the logistic curves from cosine to relevance, classes weighted alike: does a card speak of
-    a finding in the picture, does a case share a finding with it? On augmented phantoms."""
+    a finding in the picture, does a case share a finding with it (or none, both)? On phantoms that taught nothing."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
     rng, library = np.random.default_rng(seed), [card for card in cards(CARD_FOLDER) if card.finding]
-    labels = [frozenset(f["kind"] for f in facts["findings"]) for facts in data.facts[-600:]]
+    labels = [frozenset(f["kind"] for f in facts["findings"]) or NORMAL for facts in data.facts]
     texts = [" ".join(f"{card.title} {card.section} {card.text}".split()[:60]) for card in library]
     with torch.no_grad():
-        pictures = tensor([augmented(pixels, rng) for pixels in data.pixels[-600:]])
+        pictures = tensor([augmented(pixels, rng) for pixels in data.pixels])
         seen = model.encode_image(pictures, normalize=True).float().numpy()
         read = model.encode_text(tokenizer(texts), normalize=True).float().numpy()
     pairs = np.triu_indices(len(labels), 1)
@@ -207,13 +208,14 @@ def main(
     keep_freed_memory()
     torch.manual_seed(seed)
     data = phantom_set(cache, phantoms, seed=1_000_000, size=PICTURE)
-    texts = [impression(facts) for facts in data.facts[:3000]]
+    texts = [case_text(facts) for facts in data.facts[:3000]]
     texts += [f"{card.title}. {card.section}. {card.text}" for card in cards(CARD_FOLDER)] * 5 + [OTHER] * 50
     model, tokenizer = build(texts, out)
     train(model, tokenizer, data, steps, batch, seed)
     model.eval()
-    (out / "domains.json").write_text(json.dumps(prototypes(model, data, seed)) + "\n")
-    legs = json.dumps(calibrate(model, tokenizer, data, seed), ensure_ascii=False)
+    fresh = phantom_set(cache, 600, seed=2_000_000, size=PICTURE)
+    (out / "domains.json").write_text(json.dumps(prototypes(model, fresh, seed)) + "\n")
+    legs = json.dumps(calibrate(model, tokenizer, fresh, seed), ensure_ascii=False)
     (out / "calibration.json").write_text(legs + "\n")
     weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, out / "open_clip_model.safetensors")

@@ -1,5 +1,6 @@
 """Phantoms as training material: rendered once over all cores, kept as one array and one line of truth each."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
+
+from eval import phantoms
 
 RENDERED = 256  # pixels; larger than a model reads, so that training pictures are scaled down as users' are
 
@@ -25,7 +28,7 @@ class PhantomSet:
 
 def phantom_set(folder: Path, n: int, *, seed: int, size: int, family: str = "train") -> PhantomSet:
     """`n` phantoms of seeds `seed`…`seed+n-1`, read from `folder` when rendered before with the same arguments."""
-    base = folder / f"phantoms-{family}-{seed}-{n}-{size}"
+    base = folder / f"phantoms-{family}-{seed}-{n}-{size}-{fingerprint(Path(phantoms.__file__).parent)}"
     pixels_file, facts_file = base.with_suffix(".npy"), base.with_suffix(".jsonl")
     if not (pixels_file.exists() and facts_file.exists()):
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,9 +38,19 @@ def phantom_set(folder: Path, n: int, *, seed: int, size: int, family: str = "tr
             for index, (picture, truth) in enumerate(track(jobs, total=n, description="Rendering phantoms")):
                 pixels[index] = picture
                 out.write(json.dumps(truth) + "\n")
-        np.save(pixels_file, pixels)
+        draft = base.with_suffix(".draft.npy")
+        np.save(draft, pixels)
+        draft.replace(pixels_file)
     facts = [json.loads(line) for line in facts_file.read_text().splitlines()]
     return PhantomSet(np.load(pixels_file), facts)
+
+
+def fingerprint(*folders: Path) -> str:
+    """Eight hex digits of all that lies in these folders: what was made from them is kept under this name."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in folder.glob("*.[pm][yd]")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _render(job: tuple[int, int, str]) -> tuple[NDArray[np.uint8], dict[str, Any]]:

@@ -20,6 +20,7 @@ from assistant.events import EvidenceItem
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from assistant.tasks import task_of
+from assistant.tasks.report import TASK as REPORT_TASK
 
 FINDINGS = {  # phantom kind → the term a question and a card use
     "effusion": "pleural effusion",
@@ -33,6 +34,8 @@ UNTRAINED = (
     "a breast lesion", "pneumoperitoneum", "a foreign body", "a pacemaker", "lymphadenopathy", "bronchiectasis",
     "an aortic aneurysm", "scoliosis", "sarcoidosis", "a spine fracture", "pericarditis", "a bone tumour",
 )  # fmt: skip
+_ASKED_WITH_ARTICLE = ("effusion", "pneumothorax", "consolidation", "nodule")
+_SUBJECT = re.compile(r"\b(?:an? )?(?:pleural effusion|pneumothorax|consolidation|lung nodule)")
 CANNOT_TELL = "I cannot tell: this model was not trained for that question."
 NO_SIDE = "The side cannot be told, because the orientation of the picture is not known."
 _SIDES = (re.compile(r" on the patient's (?:left|right) side"), re.compile(r"\b(?:left|right) (?=\w)"))
@@ -40,8 +43,11 @@ _SIDES = (re.compile(r" on the patient's (?:left|right) side"), re.compile(r"\b(
 
 @dataclass(frozen=True)
 class Sample:
+    """`more`: further questions about the same picture with their answers, learnt in the same pass as later turns."""
+
     prompt: Prompt
     answer: str
+    more: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,10 @@ class Card:
     section: str
     text: str
     finding: str | None
+
+    @property
+    def about(self) -> str:
+        return self.section.lower() or "overview"
 
 
 def cards(folder: Path) -> list[Card]:
@@ -65,7 +75,9 @@ def cards(folder: Path) -> list[Card]:
             continue
         card = frontmatter.load(str(path))
         kind = by_term.get(str(card["title"]).lower())
-        for block in re.split(r"^## ", card.content, flags=re.MULTILINE)[1:]:
+        opening, *blocks = re.split(r"^## ", card.content, flags=re.MULTILINE)
+        found.append(Card(str(card["title"]), "", opening.partition("\n")[2].strip(), kind))
+        for block in blocks:
             section, _, text = block.partition("\n")
             found.append(Card(str(card["title"]), section.strip(), text.strip(), kind))
     return found
@@ -84,9 +96,9 @@ def _item(number: int, *, card: Card | None = None, case: str = "") -> EvidenceI
     return EvidenceItem(kind="case", title="", text=case, **common)
 
 
-def impression(facts: dict[str, Any]) -> str:
-    """What a phantom's case says in the library: its findings and impression."""
-    return f"{facts['report']['findings']} {facts['report']['impression']}"
+def case_text(facts: dict[str, Any]) -> str:
+    """What a phantom's case says in the library: its report by section, as `consult cases add` stores it."""
+    return "\n".join(f"{section.capitalize()}: {text}" for section, text in facts["report"].items())
 
 
 def _answer(question: dict[str, Any], sides: bool) -> list[str]:
@@ -94,6 +106,18 @@ def _answer(question: dict[str, Any], sides: bool) -> list[str]:
     if question["kind"] == "side" and not sides:
         return [NO_SIDE]
     return re.split(r"(?<=\.) ", question["answer"] if sides else without_sides(question["answer"]))
+
+
+def _report_lines(report: dict[str, str], sides: bool) -> list[str]:
+    told = {section: text if sides else without_sides(text) for section, text in report.items()}
+    return [f"[{section}] {part} [image]" for section, text in told.items() for part in re.split(r"(?<=\.) ", text)]
+
+
+def _study(pixels: NDArray[np.uint8], sides: bool, rng: np.random.Generator) -> Study:
+    """A DICOM radiograph, or a picture of which less is known."""
+    known = sides or rng.random() < 0.5
+    orientation = STANDARD_RADIOGRAPH if sides else None
+    return Study((Picture(pixels, "DX" if known else None, "PA" if known else None, orientation),))
 
 
 class SampleMaker:
@@ -109,27 +133,38 @@ class SampleMaker:
         """A sample of `task` on picture `index`, shown as `pixels`."""
         facts = self.facts[index]
         sides = rng.random() < 0.7
-        picture = Picture(
-            pixels,
-            modality="DX" if sides or rng.random() < 0.5 else None,
-            view="PA" if sides or rng.random() < 0.5 else None,
-            orientation=STANDARD_RADIOGRAPH if sides else None,
-        )
-        study = Study((picture,))
+        study = _study(pixels, sides, rng)
         if task == "report":
             return self._report(study, facts, sides, rng)
         if task == "diagnose":
             return self._diagnosis(study, facts, rng)
         return self._question(study, facts, sides, rng)
 
+    def quiz(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, turns: int) -> Sample:
+        """The report of one bare picture and up to `turns` questions in one sample: more to learn a picture, at less
+        cost."""
+        questions = self.facts[index]["questions"]
+        chosen = [questions[n] for n in rng.permutation(len(questions))[:turns]]
+        sides = rng.random() < 0.8
+        first, *rest = [
+            (q["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(q, sides))) for q in chosen
+        ]
+        request = AskRequest(study=_study(pixels, sides, rng), question=first[0])
+        more = [(f"Question: {text}", answer) for text, answer in rest]
+        report = "\n".join(_report_lines(self.facts[index]["report"], sides))
+        more.insert(int(rng.integers(2)), (f"{REPORT_TASK}\nDraft the report.", report))
+        return Sample(self._sample(request, [], [first[1]]).prompt, first[1], tuple(more))
+
     def _question(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
-        about = [finding["kind"] for finding in facts["findings"]]
         if rng.random() < 0.08:
-            asking = rng.choice(["Is there", "Is there any sign of", "Can you see", "Does it show"])
-            text, line = f"{asking} {rng.choice(UNTRAINED)}?", f"[answer] {CANNOT_TELL}"
+            finding = str(rng.choice(_ASKED_WITH_ARTICLE))
+            # Asked in the words of any other question: only the subject tells that the model can't know.
+            known = next(q for q in facts["questions"] if q["finding"] == finding)
+            text = _SUBJECT.sub(str(rng.choice(UNTRAINED)), known["text"])
+            about, line = [], f"[answer] {CANNOT_TELL}"
         else:
             question = self._draw(facts["questions"], rng)
-            about = [question["finding"]] if question["finding"] else about
+            about = [question["finding"]] if question["finding"] else [f["kind"] for f in facts["findings"]]
             text, line = question["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(question, sides))
         evidence, tail = self._evidence(about, rng)
         earlier: tuple[Turn, ...] = ()
@@ -150,11 +185,7 @@ class SampleMaker:
         return pool[rng.integers(len(pool))]
 
     def _report(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
-        report = facts["report"]
-        lines = []
-        for section in ("technique", "findings", "impression"):
-            text = report[section] if sides else without_sides(report[section])
-            lines += [f"[{section}] {part} [image]" for part in re.split(r"(?<=\.) ", text.strip())]
+        lines = _report_lines(facts["report"], sides)
         evidence, _ = self._evidence([finding["kind"] for finding in facts["findings"]], rng)
         return self._sample(ReportRequest(study=study), evidence, lines)
 
@@ -176,14 +207,14 @@ class SampleMaker:
                 picks = rng.permutation(len(own))[: 1 + (rng.random() < 0.4)]
                 chosen += [own[pick] for pick in picks]
         chosen += [self.cards[int(rng.integers(len(self.cards)))] for _ in range(rng.integers(0, 2))]
-        chosen += [impression(self.facts[int(rng.integers(len(self.facts)))]) for _ in range(rng.integers(0, 3))]
+        chosen += [case_text(self.facts[int(rng.integers(len(self.facts)))]) for _ in range(rng.integers(0, 3))]
         shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
         items = [
             _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)
             for n, thing in enumerate(shuffled, 1)
         ]
         tail = [
-            f"[guideline] The cited passage covers {FINDINGS[thing.finding]}: {thing.section.lower()}. [{n}]"
+            f"[guideline] The cited passage covers {FINDINGS[thing.finding]}: {thing.about}. [{n}]"
             for n, thing in enumerate(shuffled, 1)
             if isinstance(thing, Card) and thing.finding and thing.finding in about[:2]
         ]

@@ -1,8 +1,10 @@
 """Trains the pocket vision-language model from scratch: a small Qwen2-VL that loads unchanged in transformers and vLLM.
 
 Three stages, each short: (1) the vision tower learns findings and sides from pooled features, which costs a tenth of
-a language step; (2) the whole model learns questions on bare pictures; (3) the same with retrieved knowledge and
-earlier turns in the prompt. A run that was killed goes on with the stage it was in.
+a language step, and its output is centred and scaled, since the language model otherwise sees the same token
+everywhere; (2) the whole model is quizzed on bare pictures, several questions a picture; (3) the same with retrieved
+knowledge and earlier turns in the prompt. Words that carry a finding weigh more than those every answer shares. A run
+that was killed goes on with the stage it was in.
 Run: `python -m finetune.vlm --out assistant/pocket`.
 """
 
@@ -10,7 +12,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,12 +21,21 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from assistant import tasks
 from finetune.memory import keep_freed_memory
-from finetune.phantoms import PhantomSet, augmented, batches, phantom_set
-from finetune.samples import FINDINGS, Sample, SampleMaker, cards, impression
+from finetune.phantoms import PhantomSet, augmented, batches, fingerprint, phantom_set
+from finetune.samples import FINDINGS, Sample, SampleMaker, cards, case_text
 from finetune.tokenizer import CHAT_TEMPLATE, chat_tokenizer
 
 PICTURE = 140  # pixels; 25 image tokens
+IMAGE_SCALE = 0.2  # deviation of the numbers of an image token, near that of a word's
+TELLING_WEIGHT = 8.0
+READ_AFTER = 2  # layers of the language model
+TELLING = (
+    "Yes", "No", "left", "right", "upper", "middle", "lower", "small", "moderate", "large", "mildly",
+    "moderately", "severely", "enlarged", "about", "not", "no", "There",
+)  # fmt: skip
+END = "<|im_end|>"
 CARD_FOLDER = Path(__file__).parent.parent / "retrieval" / "knowledge"
 
 
@@ -33,12 +44,14 @@ class Recipe:
     """Steps and batch sizes of the three stages. `lr` peaks after a warm-up and falls to a tenth by a cosine."""
 
     phantoms: int = 10000
-    vision_steps: int = 1500
-    bare_steps: int = 1000
-    knowledge_steps: int = 600
+    vision_steps: int = 2000
+    quiz_steps: int = 700
+    knowledge_steps: int = 400
     vision_batch: int = 32
     batch: int = 12
-    lr: float = 8e-4
+    quiz_batch: int = 8
+    quiz_turns: int = 5
+    lr: float = 1e-3
     seed: int = 1
 
 
@@ -104,13 +117,19 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.data, self.out = recipe, data, out
         self.rng = np.random.default_rng(recipe.seed)
-        self.model, self.processor = build(corpus(data.facts, [impression(facts) for facts in data.facts[:3000]]))
+        self.model, self.processor = build(corpus(data.facts, [case_text(facts) for facts in data.facts[:3000]]))
+        ids = [self._ids(f" {word}") for word in (*TELLING, *map(str, range(5, 35, 5)))]
+        self.telling = [piece[0] for piece in ids if len(piece) == 1]
+        self.pad = self.processor.tokenizer.pad_token_id
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model.to(self.device)
+        self.targets = torch.tensor([targets(facts) for facts in data.facts], device=self.device)
+        self.reader = torch.nn.Linear(256, self.targets.shape[1]).to(self.device)
 
-    def run(self, stage: str, loss_of: Any, parameters: list[Any], steps: int, lr: float) -> None:
+    def run(self, stage: str, loss_of: Any, learning: Iterable[Any], steps: int, lr: float) -> None:
         import torch
 
+        parameters = [parameter for parameter in learning if parameter.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.02, betas=(0.9, 0.98))
         started, mean = time.time(), 0.0
         for step in range(steps):
@@ -142,11 +161,11 @@ class Trainer:
         return torch.from_numpy(np.ascontiguousarray(flat)).to(self.device), grid
 
     def vision(self, steps: int) -> None:
-        """Stage 1: which findings, on which side, from the pooled output of the vision tower."""
+        """Stage 1: which findings, on which side, from the mean output of the vision tower, which then rests."""
         import torch
 
-        labels = torch.tensor([targets(facts) for facts in self.data.facts], device=self.device)
-        head = torch.nn.Linear(512, labels.shape[1]).to(self.device)
+        labels = self.targets
+        head = torch.nn.Linear(256, labels.shape[1]).to(self.device)
         indices = batches(len(labels), self.recipe.vision_batch, self.rng)
         tower = self.model.model.visual
 
@@ -154,52 +173,108 @@ class Trainer:
             chosen = next(indices)
             pixels, grid = self.patches([augmented(self.data.pixels[n], self.rng) for n in chosen])
             output = tower(pixels, grid_thw=grid)
-            tokens = output.pooler_output if hasattr(output, "pooler_output") else output
-            tokens = tokens.float().view(len(chosen), -1, 256)
-            pooled = torch.cat([tokens.mean(1), tokens.amax(1)], 1)
-            return torch.nn.functional.binary_cross_entropy_with_logits(head(pooled), labels[chosen])
+            tokens = self._tokens(output).view(len(chosen), -1, 256)
+            return torch.nn.functional.binary_cross_entropy_with_logits(head(tokens.mean(1)), labels[chosen])
 
         parameters = [*tower.parameters(), *head.parameters()]
         self.run("vision", loss_of, parameters, steps, 1e-3)
+        self.centre()
 
-    def language(self, knowledge: float, steps: int, lr: float) -> None:
-        """Stages 2 and 3: next-token loss on the answers."""
-        maker = SampleMaker(self.data.facts, cards(CARD_FOLDER), knowledge)
+    def centre(self) -> None:
+        """Makes every number of an image token 0 on average with deviation `IMAGE_SCALE`, in the last layer itself."""
+        import torch
+
+        tower = self.model.model.visual
+        with torch.no_grad():
+            pixels, grid = self.patches(list(self.data.pixels[:256]))
+            tokens = self._tokens(tower(pixels, grid_thw=grid))
+            mean, scale = tokens.mean(0), IMAGE_SCALE / tokens.std(0).clamp(min=1e-3)
+            last = tower.merger.mlp[2]
+            last.weight.mul_(scale[:, None])
+            last.bias.copy_((last.bias - mean) * scale)
+        tower.requires_grad_(False)  # the answers' loss tells it little, and would wash out what it knows
+
+    @staticmethod
+    def _tokens(output: Any) -> Any:
+        """(tokens, hidden) of the tower's output, whichever form this version of transformers gives it."""
+        return (output.pooler_output if hasattr(output, "pooler_output") else output).float()
+
+    def quiz(self, steps: int, lr: float) -> None:
+        """Stage 2: several questions a picture, nothing retrieved."""
+        maker = SampleMaker(self.data.facts, cards(CARD_FOLDER), 0.0)
+        indices = batches(len(self.data.facts), self.recipe.quiz_batch, self.rng)
+
+        def loss_of() -> Any:
+            chosen, turns = next(indices), self.recipe.quiz_turns
+            return self.loss([maker.quiz(int(n), self.seen(n), self.rng, turns) for n in chosen], chosen)
+
+        self.run("quiz", loss_of, [*self.model.parameters(), *self.reader.parameters()], steps, lr)
+
+    def knowledge(self, steps: int, lr: float) -> None:
+        """Stage 3: all tasks, with retrieved items in three of five samples."""
+        maker = SampleMaker(self.data.facts, cards(CARD_FOLDER), 0.6)
         indices = batches(len(self.data.facts), self.recipe.batch, self.rng)
 
         def loss_of() -> Any:
             # One task a batch: answers of one length waste no padding.
-            task = self.rng.choice(["ask", "report", "diagnose"], p=[0.87, 0.08, 0.05])
-            samples = []
-            for n in next(indices):
-                samples.append(maker.make(int(n), augmented(self.data.pixels[n], self.rng), self.rng, str(task)))
-            return self.model(**self.collate(samples)).loss
+            task = str(self.rng.choice(["ask", "report", "diagnose"], p=[0.87, 0.08, 0.05]))
+            chosen = next(indices)
+            return self.loss([maker.make(int(n), self.seen(n), self.rng, task) for n in chosen], chosen)
 
-        self.run(f"language {knowledge}", loss_of, list(self.model.parameters()), steps, lr)
+        self.run("knowledge", loss_of, [*self.model.parameters(), *self.reader.parameters()], steps, lr)
+
+    def seen(self, index: int) -> NDArray[np.uint8]:
+        return augmented(self.data.pixels[index], self.rng)
+
+    def loss(self, samples: list[Sample], indices: NDArray[np.int64]) -> Any:
+        """Mean negative log-likelihood of the answers' tokens, telling words counted `TELLING_WEIGHT` times; and, where
+        a picture ends, what is in it, read by a linear head from an early layer and thrown away: answers then find
+        every finding in one place."""
+        import torch
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+        batch = self.collate(samples)
+        labels = batch.pop("labels")[:, 1:].flatten()
+        output = self.model(**batch, output_hidden_states=True)
+        each = cross_entropy(output.logits[:, :-1].float().flatten(0, 1), labels, reduction="none")
+        telling = torch.isin(labels, torch.tensor(self.telling, device=self.device))
+        weight = (labels != -100).float() * torch.where(telling, TELLING_WEIGHT, 1.0)
+        ends = batch["input_ids"] == self.model.config.vision_end_token_id
+        seen = self.reader(output.hidden_states[READ_AFTER].float()[ends])
+        return (each * weight).sum() / weight.sum() + binary_cross_entropy_with_logits(seen, self.targets[indices])
 
     def collate(self, samples: list[Sample]) -> dict[str, Any]:
-        """Left-aligned batch; only the answer and the end of turn are learnt."""
+        """Left-aligned batch; only the answers and their ends of turn are learnt."""
         import torch
 
         from assistant.engines.chat import chat
 
-        tokens = "<|image_pad|>" * (PICTURE // 28) ** 2
-        whole, pictures, answers = [], [], []
+        image = "<|image_pad|>" * (PICTURE // 28) ** 2
+        rows, pictures = [], []
         for sample in samples:
             messages, _ = chat(sample.prompt)
-            text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            answers.append(sample.answer + "<|im_end|>")
-            whole.append(text.replace("<|image_pad|>", tokens) + answers[-1])
+            opening = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            pieces = [(opening.replace("<|image_pad|>", image), sample.answer + END)]
+            pieces += [(f"\n<|im_start|>user\n{q}{END}\n<|im_start|>assistant\n", a + END) for q, a in sample.more]
+            rows.append([(self._ids(text), self._ids(answer)) for text, answer in pieces])
             pictures += [part.pixels for m in sample.prompt.messages for part in m.parts if not isinstance(part, str)]
-        batch = dict(self.processor.tokenizer(whole, padding=True, padding_side="right", return_tensors="pt"))
-        batch["pixel_values"], batch["image_grid_thw"] = self.patches(pictures)
-        batch["mm_token_type_ids"] = (batch["input_ids"] == self.model.config.image_token_id).int()
-        labels = torch.full_like(batch["input_ids"], -100)
-        for row, answer in enumerate(answers):
-            end = int(batch["attention_mask"][row].sum())
-            size = len(self.processor.tokenizer(answer)["input_ids"])
-            labels[row, end - size : end] = batch["input_ids"][row, end - size : end]
-        return {name: value.to(self.device) for name, value in {**batch, "labels": labels}.items()}
+        ids = [torch.tensor([i for asked, said in row for i in asked + said]) for row in rows]
+        learnt = [torch.tensor([i for asked, said in row for i in [-100] * len(asked) + said]) for row in rows]
+        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=self.pad)
+        pixels, grid = self.patches(pictures)
+        batch = {
+            "input_ids": padded,
+            "attention_mask": torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+            "labels": torch.nn.utils.rnn.pad_sequence(learnt, batch_first=True, padding_value=-100),
+            "mm_token_type_ids": (padded == self.model.config.image_token_id).int(),
+            "pixel_values": pixels,
+            "image_grid_thw": grid,
+        }
+        return {name: value.to(self.device) for name, value in batch.items()}
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.processor.tokenizer(text)["input_ids"]
+        return ids
 
     def stage(self, kept: Path, train: Callable[[], None]) -> None:
         """Trains, or takes the weights of an earlier run that was killed in a later stage."""
@@ -250,14 +325,15 @@ def main(
     recipe = Recipe()
     count = max(256, int(recipe.phantoms * min(1.0, scale)))
     trainer = Trainer(recipe, phantom_set(cache, count, seed=1_000_000, size=PICTURE), out)
-    kept = cache / f"vlm-{hashlib.sha256(repr((recipe, scale)).encode()).hexdigest()[:8]}"
+    rooms = fingerprint(Path(__file__).parent, CARD_FOLDER, Path(tasks.__file__).parent)  # what samples are made of
+    kept = cache / f"vlm-{rooms}-{hashlib.sha256(repr((recipe, scale)).encode()).hexdigest()[:8]}"
 
     def steps(full: int) -> int:
         return math.ceil(full * scale)
 
     trainer.stage(Path(f"{kept}-1.pt"), lambda: trainer.vision(steps(recipe.vision_steps)))
-    trainer.stage(Path(f"{kept}-2.pt"), lambda: trainer.language(0.0, steps(recipe.bare_steps), recipe.lr))
-    trainer.stage(Path(f"{kept}-3.pt"), lambda: trainer.language(0.6, steps(recipe.knowledge_steps), recipe.lr / 2))
+    trainer.stage(Path(f"{kept}-2.pt"), lambda: trainer.quiz(steps(recipe.quiz_steps), recipe.lr))
+    trainer.stage(Path(f"{kept}-3.pt"), lambda: trainer.knowledge(steps(recipe.knowledge_steps), recipe.lr / 2))
     trainer.save()
     print(f"Written to {out}.")
 

@@ -1,8 +1,10 @@
 """Case folders: a manifest (JSONL or CSV) that names pictures and their reports, read one line at a time.
 
 A line: `image` (or `file`: a path below the manifest's folder), `report` (text, or an object of sections), and where
-known `patient`, `domain`, `labels` (or `findings`), `source`. What can't be read is told by its line number, never by
-file name or value, which may name a patient.
+known `patient`, `domain`, `labels` (or `findings`), `source`. `patient` is the patient's number as the pictures of
+later requests carry it, "number^^^issuer" where DICOM names who gave it out (Issuer of Patient ID): by it a patient's
+own earlier studies are told from other patients' cases. A line without one takes what its DICOM file says. What can't
+be read is told by its line number, never by file name or value, which may name a patient.
 """
 
 import csv
@@ -22,7 +24,8 @@ from PIL import Image as PillowImage
 from retrieval.errors import BadInput, ConsultError
 from retrieval.types import Image
 
-ReadPicture = Callable[[Path], Image]
+# (file, salt of the home) → the picture, and where the file says whose it is that patient's `patient_hash`
+ReadPicture = Callable[[Path, bytes], tuple[Image, str | None]]
 PICTURES = "consult.pictures"  # entry points: the readers of the rooms that are installed
 MANIFESTS = ("studies.jsonl", "manifest.jsonl", "cases.jsonl", "manifest.csv", "cases.csv")
 MAX_PIXELS = 64_000_000
@@ -126,15 +129,21 @@ def picture_reader() -> ReadPicture:
     for point in entry_points(group=PICTURES):
         reader: ReadPicture = point.load()
         return reader
-    return pixels_of
+    return read_plain
 
 
-def read_picture_safely(read: ReadPicture, path: Path) -> Image:
-    """A reader's picture. Raises `BadInput` with a message that names no file."""
+def read_plain(path: Path, salt: bytes) -> tuple[Image, None]:
+    """Pillow's formats, which name no patient. Raises `BadInput`."""
+    return pixels_of(path), None
+
+
+def read_picture_safely(read: ReadPicture, path: Path, salt: bytes) -> tuple[Image, str | None]:
+    """A reader's picture and patient. Raises `BadInput` with a message that names no file."""
     if not path.is_file():
         raise BadInput("its picture is not there")
     try:
-        return np.ascontiguousarray(read(path), dtype=np.uint8)
+        picture, patient = read(path, salt)
+        return np.ascontiguousarray(picture, dtype=np.uint8), patient
     except ConsultError as error:
         raise BadInput(f"its picture can't be read: {error}") from error
 

@@ -20,13 +20,20 @@ FILE = "consult.db"
 BUSY_S = 30.0
 
 
+def make_home(home: Path) -> None:
+    """Patients' data will lie in it, so a new one is for its owner alone; one that is there keeps its rights."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def connect(home: Path) -> sqlite3.Connection:
     """Opens HOME/consult.db, making both when they aren't there. Transactions are explicit: see `transaction`.
 
     Raises `Misconfigured` when the home can't be written or the file is no database.
     """
     with plain_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
+        make_home(home)
+        with contextlib.suppress(FileExistsError):  # an existing file is not touched: closing it would drop its locks
+            (home / FILE).touch(mode=0o600, exist_ok=False)  # SQLite gives its other files the same mode
         connection = sqlite3.connect(home / FILE, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
@@ -137,7 +144,7 @@ def salt_of(home: Path) -> bytes:
     path = home / "salt"
     with plain_errors(home):
         if not path.exists():
-            home.mkdir(parents=True, exist_ok=True)
+            make_home(home)
             draft = home / f".salt-{secrets.token_hex(8)}"
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(32))

@@ -19,7 +19,10 @@ from typing import Any
 from retrieval.errors import UnreadableDocument
 
 MAX_BYTES = 64 * 1024 * 1024
-READERS_VERSION = "1"  # raise it when the same bytes give another text: files are then read again
+READERS_VERSION = "2"  # raise it when the same bytes give another text: files are then read again
+STRANGERS = (  # what of a page is no text of its own
+    "script", "style", "noscript", "template", "nav", "svg", "iframe", "img", "button", "select", "textarea", "input",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def read_markdown(data: bytes, stem: str) -> Reading:
         meta, text = frontmatter.parse(_clean(decode(data)))
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UnreadableDocument("The front matter (between the --- lines) is not valid YAML.") from error
-    text = re.sub(r"(?m)^(#+)[ \t]+", r"\1 ", text)
+    text = _plain_headings(text)
     heading = re.search(r"(?m)^# (.+)$", text)
     title = str(meta.get("title") or (heading.group(1).strip(" #") if heading else "") or _words(stem))
     return Reading((Draft(title, text, meta=_kept(meta)),))
@@ -91,8 +94,10 @@ def read_html(data: bytes, stem: str) -> Reading:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about markup that looks like XML
             soup = BeautifulSoup(data, "lxml")
-            for stranger in soup(["script", "style", "noscript", "template", "nav", "svg", "iframe", "form", "img"]):
+            for stranger in soup(STRANGERS):
                 stranger.decompose()
+            for form in soup("form"):  # some servers wrap a whole page in one
+                form.unwrap()
             for comment in soup.find_all(string=lambda string: isinstance(string, Comment)):
                 comment.extract()
             title = soup.title.get_text(" ", strip=True) if soup.title else ""
@@ -105,7 +110,7 @@ def read_html(data: bytes, stem: str) -> Reading:
         raise UnreadableDocument("The HTML is too damaged to be read.") from error
     title = title or (heading.get_text(" ", strip=True) if heading else "") or _words(stem)
     text = re.sub(r"\n{3,}", "\n\n", _clean(markdown).replace("\xa0", " ")).strip()
-    return Reading((Draft(title, re.sub(r"(?m)^(#+)[ \t]+", r"\1 ", text)),))
+    return Reading((Draft(title, _plain_headings(text)),))
 
 
 def read_text(data: bytes, stem: str) -> Reading:
@@ -190,6 +195,11 @@ def _clean(text: str) -> str:
     """One kind of line end; no control characters, which a database or a terminal could take for something else."""
     text = re.sub(r"\r\n?|[\f\v\x85\u2028\u2029]", "\n", text)
     return re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]", "", text)
+
+
+def _plain_headings(text: str) -> str:
+    """One blank between a heading and its marks, whatever kind and number stood there."""
+    return re.sub(r"(?m)^(#+)[^\S\n]+", r"\1 ", text)
 
 
 def _unwrap(page: str) -> str:

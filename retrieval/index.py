@@ -4,7 +4,6 @@ An index is disposable. It is made from the database and the cached vectors alon
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 from retrieval.encoders.base import ImageTextEncoder, TextEncoder, Vectors
 from retrieval.encoders.folder import pocket
 from retrieval.errors import Busy, Misconfigured
-from retrieval.library import PAGE, Library
+from retrieval.library import PAGE, Library, content_hash
 from retrieval.select import Calibration
 from retrieval.store.base import Store
 from retrieval.types import Manifest, Passage, Record, Vector, VectorSpec
@@ -153,7 +152,7 @@ def _records(library: Library, encoders: Encoders, progress: Progress) -> Iterat
         seen = _vectors(library, seeing, IMAGE_TEXT, [content_hash(image_text_of(passage)) for passage in block])
         read = _vectors(library, reading, TEXT, [content_hash(passage_text(passage)) for passage in block])
         for passage, *vectors in zip(block, seen, read, strict=True):
-            text = "\n".join([passage_text(passage), *names.get(passage.document_id, ())])  # BM25 reads names as words
+            text = indexed_text(passage, names.get(passage.document_id, ()))
             yield Record(
                 passage.id, "passage", dict(zip((seeing, reading), vectors, strict=True)), text, passage.domain
             )
@@ -188,10 +187,11 @@ def passage_text(passage: Passage) -> str:
     return "\n".join(part for part in (passage.document, passage.section, passage.text) if part)
 
 
+def indexed_text(passage: Passage, names: Iterable[str]) -> str:
+    """What BM25 reads: also the other names of the document's subject."""
+    return "\n".join([passage_text(passage), *names])
+
+
 def image_text_of(passage: Passage) -> str:
     """What the image-text encoder reads: title, section and as many first words as its tower takes."""
     return " ".join(passage_text(passage).split()[:IMAGE_TEXT_WORDS])
-
-
-def content_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

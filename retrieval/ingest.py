@@ -105,7 +105,7 @@ def _add_file(
     reading = read_document(data, source.name)
     file = File(stable_id("file", source.path), source.path, source.name, sha256, made_by)
     content = []
-    for draft, cuts in zip(reading.drafts, cut(reading.drafts), strict=True):
+    for draft, cuts in zip(reading.drafts, _cut(reading.drafts), strict=True):
         meta = {**draft.meta, "domain": draft.meta.get("domain") or domain}
         name = f"{source.name}#{draft.key}" if draft.key else source.name
         document = Document(stable_id("document", source.path, draft.key), file.id, draft.title, name, draft.text, meta)
@@ -113,6 +113,13 @@ def _add_file(
     library.put_file(file, content)
     (report.replaced if old else report.added).append(source.name)
     report.skipped += [(f"{source.name} {place}", why) for place, why in reading.skipped]
+
+
+def _cut(drafts: Sequence[Draft]) -> list[list[Span]]:
+    try:
+        return cut(drafts)
+    except ValueError as error:  # a passage that isn't found again in its text
+        raise UnreadableDocument("The text can't be cut into passages; save it as plain text.") from error
 
 
 def _bytes(source: Source) -> bytes:
@@ -159,12 +166,14 @@ def add_cases(
 def _add_case(
     library: Library, place: str, line: CaseLine, read: ReadPicture, domain: str | None, report: Report
 ) -> None:
-    picture = read_picture_safely(read, line.picture)
+    salt = salt_of(library.home)
+    picture, patient = read_picture_safely(read, line.picture, salt)
+    if line.patient:
+        patient = patient_hash(salt, line.patient)
     sha256 = picture_digest(picture)
     case = Case(
-        stable_id("case", sha256), sha256, line.report, line.domain or domain,
-        patient_hash(salt_of(library.home), line.patient) if line.patient else None, line.labels, line.source,
-    )  # fmt: skip
+        stable_id("case", sha256), sha256, line.report, line.domain or domain, patient, line.labels, line.source
+    )
     old: Case | None = None
     with contextlib.suppress(NotFound):
         old = library.case(case.id)
@@ -252,9 +261,10 @@ def _markdown_sections(draft: Draft) -> Iterator[Span]:
 
     parser = MarkdownNodeParser.from_defaults(include_prev_next_rel=False, header_path_separator="\n")
     cursor = 0
-    nodes: list[Any] = parser.get_nodes_from_node(Whole(text=draft.text))
+    text = re.sub(r"(?m)^(#+)[^\S\n]", r"\1 ", draft.text)  # as the parser writes headings; no character moves
+    nodes: list[Any] = parser.get_nodes_from_node(Whole(text=text))
     for node in nodes:
-        cursor = draft.text.index(node.text, cursor)
+        cursor = text.index(node.text, cursor)
         end = cursor + len(node.text)
         path = [part for part in node.metadata["header_path"].split("\n") if part]
         start = cursor

@@ -5,6 +5,7 @@ retrieval needs (an index) is made from here and can be thrown away.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -121,7 +122,12 @@ class Library:
         """By document: what its subject is also called."""
         rows = self._all("SELECT id, meta FROM documents WHERE meta LIKE '%\"aliases\"%' OR meta LIKE '%\"terms\"%'")
         metas = {row["id"]: json.loads(row["meta"]) for row in rows}
-        return {key: [*meta.get("aliases", ()), *meta.get("terms", ())] for key, meta in metas.items()}
+        return {key: _names(meta) for key, meta in metas.items()}
+
+    def names_of(self, document_id: str) -> list[str]:
+        """What one document's subject is also called; [] when it isn't there."""
+        rows = self._all("SELECT meta FROM documents WHERE id = ?", document_id)
+        return _names(json.loads(rows[0]["meta"])) if rows else []
 
     def counts(self) -> dict[str, int]:
         tables = ("files", "documents", "passages", "cases")
@@ -169,15 +175,31 @@ class Library:
             db.execute("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def remove(self, any_id: str) -> int:
-        """Removes a document, a file with all its documents, or a case; returns how many things that were.
-        An index still names them until it is rebuilt. Raises `NotFound`."""
+        """Removes a document, a file with all its documents, or a case with its picture and the vectors of both;
+        returns how many things that were. An index still names them until it is rebuilt. Raises `NotFound`."""
+        rows = self._all("SELECT * FROM cases WHERE id = ?", any_id)
+        if rows:
+            self._remove_case(_case(rows[0]))
+            return 1
         with self._change() as db:
             held = db.execute("SELECT count(*) FROM documents WHERE file = ?", (any_id,)).fetchone()[0]
-            for table in ("files", "documents", "cases"):
+            for table in ("files", "documents"):
                 if db.execute(f"DELETE FROM {table} WHERE id = ?", (any_id,)).rowcount:
                     db.execute("DELETE FROM files WHERE id NOT IN (SELECT file FROM documents)")
                     return max(held, 1)
             raise NotFound("There is no such document or case. `consult knowledge list` shows what is there.")
+
+    def _remove_case(self, case: Case) -> None:
+        """The picture goes last: killed in between, no case is left without one."""
+        with self._change() as db:
+            db.execute("DELETE FROM cases WHERE id = ?", (case.id,))
+            shared = db.execute("SELECT 1 FROM cases WHERE sha256 = ?", (case.sha256,)).fetchone()
+            said = db.execute("SELECT 1 FROM cases WHERE report = ?", (case.report,)).fetchone()
+            unused = ([] if shared else [case.sha256]) + ([] if said else [content_hash(case.report)])
+            db.executemany("DELETE FROM embeddings WHERE content = ?", [(content,) for content in unused])
+        if not shared:
+            with plain_errors():
+                (self.home / "blobs" / case.sha256).unlink(missing_ok=True)
 
     # Vectors already computed
 
@@ -279,8 +301,17 @@ def _case(row: sqlite3.Row) -> Case:
     return Case(**values, labels=tuple(json.loads(row["labels"])))
 
 
+def _names(meta: dict[str, Any]) -> list[str]:
+    return [*meta.get("aliases", ()), *meta.get("terms", ())]
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def content_hash(text: str) -> str:
+    """Names a text among the vectors; a picture is named by its own sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stable_id(*parts: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from retrieval.store.words import words
 
-__all__ = ["names_something", "search_words", "searched_text", "words"]
+__all__ = ["names_something", "search_words", "searched_text", "subject_words", "words"]
 
 STOP = frozenset(words("""
     a an and any are as at be been but by can could did do does for from had has have he her his how i if in into is
@@ -13,15 +13,16 @@ STOP = frozenset(words("""
 """))  # fmt: skip
 # Words of a question that name no disease, organ or finding: they ask, or point at the picture or at a section.
 GENERIC = STOP | frozenset(words("""
-    abnormal abnormality advice anything appearance assess assessment case cause chest common compare comparison
-    conclusion consider ct clinical could describe description diagnose diagnosis differential else exam examination
-    explain exposure film find finding frontal fundus general happen image imaging impression indicate interpret
-    investigation interpretation lab laboratory lateral left likely look management manage mean meaning medical more
-    most mr mri next normal notice observe observation other overall patient photo photograph picture possible present
-    problem radiograph radiographic radiological radiology recommend recommendation report result right scan see seem
-    seen serious severe severity sign significant slice small large big size something step study suggest summarise
-    summarize summary suspicious symptom test thing think thorough treat treatment ultrasound unusual urgent view
-    visible visual worrying write wrong x xray ray
+    abnormal abnormality advice anything appearance assess assessment big case cause chest clinical common compare
+    comparison conclusion confirm consider could ct demonstrate describe description detect diagnose diagnosis
+    differential else evidence exam examination exclude explain exposure film find finding frontal fundus general
+    happen identify image imaging impression indicate interpret interpretation investigation lab laboratory large
+    lateral left likely look manage management mean meaning medical more most mr mri next normal notice observation
+    observe other overall patient photo photograph picture possible presence present problem radiograph radiographic
+    radiological radiology ray recommend recommendation report result reveal right scan see seem seen serious severe
+    severity show shown sign significant size slice small something step study suggest summarise summarize summary
+    suspicious symptom test thing think thorough treat treatment ultrasound unusual urgent view visible visual
+    worrying write wrong x xray
 """))  # fmt: skip
 REACH = 3  # questions back
 POINTING_BACK = frozenset(words("it its they them their"))
@@ -29,7 +30,12 @@ POINTING_BACK = frozenset(words("it its they them their"))
 
 def names_something(text: str) -> bool:
     """Whether a question has a subject of its own, or is open ("what is abnormal in this image?")."""
-    return any(word not in GENERIC for word in words(text))
+    return bool(subject_words(text))
+
+
+def subject_words(text: str) -> set[str]:
+    """The words that name what a question is about, normalised. Empty for an open question."""
+    return {word for word in words(text) if word not in GENERIC}
 
 
 def search_words(text: str) -> str:

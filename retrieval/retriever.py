@@ -1,10 +1,12 @@
 """One query: a batch of legs, their raw scores as relevance, and what of it deserves to be read.
 
 What makes a passage relevant depends on the question. A question that names something ("is there an effusion?") is
-answered by passages that are about it in words; that a picture resembles a passage never lifts one. An open question
-("what is abnormal?") names nothing, and the picture decides. Nothing relevant gives no evidence, never padding.
+answered by passages that are about it in words, and by similar cases whose report speaks of it; that a picture
+resembles a passage never lifts one. An open question ("what is abnormal?") names nothing, and the picture decides.
+Nothing relevant gives no evidence, never padding.
 """
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,18 +17,20 @@ import numpy as np
 from retrieval import fuse, select
 from retrieval.encoders.base import ImageTextEncoder, TextEncoder, Vectors
 from retrieval.errors import EncoderMismatch, Misconfigured, NotFound
-from retrieval.index import IMAGE, IMAGE_TEXT, TEXT
+from retrieval.index import IMAGE, IMAGE_TEXT, TEXT, indexed_text
 from retrieval.library import Library
-from retrieval.question import names_something, search_words, searched_text, words
+from retrieval.question import search_words, searched_text, subject_words, words
 from retrieval.store.base import Store
 from retrieval.types import Case, Evidence, Filter, Hit, Image, Item, Kind, Leg, Manifest, Passage, Query
 
 IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, BM25 = "image→case", "image→passage", "text→passage", "bm25"
 MAX_LOOKS = 6  # image legs of one kind: more pictures than this are pooled in neighbouring groups
-SAME_TEXT = 0.9  # share of common words from which two texts say the same
+UNSAID = 0.6  # what counts of the relevance of a passage that holds no word of the question's subject: an encoder finds
+# something near every question, and only what is very near may stand without a word in common
 
 Mode = Literal["log-ratio", "ratio-to-top", "calibrated"]
 Found = tuple[Hit, float, Passage | Case]  # with its relevance
+_SAID = re.compile(r"\w+|[<>≤≥±]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,8 @@ class Retriever:
         searched = time.perf_counter()
         pictured = any(leg.name == IMAGE_PASSAGE for leg in legs)
         how = replace(self.selection, k_max=query.k) if query.k else self.selection
-        items = self._items(hits, manifest, text, how, by_image=pictured and not names_something(text))
+        subject = subject_words(text)
+        items = self._items(hits, manifest, subject, how, by_image=pictured and not subject)
         timings = {"embed": embedded - started, "search": searched - embedded, "select": time.perf_counter() - searched}
         return Evidence(tuple(items), len(hits), timings)
 
@@ -94,19 +99,21 @@ class Retriever:
             legs.append(Leg(BM25, "bm25", asked, "passage"))
         return legs
 
-    def _items(self, hits: Sequence[Hit], manifest: Manifest, text: str, how: Selection, by_image: bool) -> list[Item]:
+    def _items(
+        self, hits: Sequence[Hit], manifest: Manifest, subject: set[str], how: Selection, by_image: bool
+    ) -> list[Item]:
         calibration = select.Calibration.of({leg: ab for leg, ab in manifest.calibration.items() if leg != "ks"})
         place = {key: rank for rank, key in enumerate(fuse.reciprocal_rank(rankings(hits)))}
         found: dict[Kind, list[Found]] = {"passage": [], "case": []}
         for hit in sorted(hits, key=lambda hit: place[hit.id]):
             relevance = relevance_of(hit, calibration, by_image)
-            if relevance >= how.floor and (content := self._content(hit)) is not None:
+            if relevance < how.floor or (content := self._content(hit)) is None:
+                continue
+            if subject and not subject & self._said(content):
+                relevance *= UNSAID if hit.kind == "passage" else 0  # a case has to speak of what was asked
+            if relevance >= how.floor:
                 found[hit.kind].append((hit, relevance, content))
-        passages = _selected(found["passage"], manifest, how)
-        cases = found["case"]
-        if not passages and names_something(text):  # then a case has to speak of what was asked
-            cases = [row for row in cases if set(words(_text(row[2]))) & set(search_words(text).split())]
-        cases = _selected(cases, manifest, how)
+        passages, cases = _selected(found["passage"], manifest, how), _selected(found["case"], manifest, how)
         of_passages, of_cases = share(len(passages), len(cases), how.k_max)
         chosen = sorted(passages[:of_passages] + cases[:of_cases], key=lambda row: place[row[0].id])
         return [
@@ -120,6 +127,12 @@ class Retriever:
             return self.library.passage(hit.id) if hit.kind == "passage" else self.library.case(hit.id)
         except NotFound:
             return None
+
+    def _said(self, content: Passage | Case) -> set[str]:
+        """The words of a report or passage, of its title and of what its subject is also called."""
+        if isinstance(content, Case):
+            return set(words(_text(content)))
+        return set(words(indexed_text(content, self.library.names_of(content.document_id))))
 
 
 def _selected(found: Sequence[Found], manifest: Manifest, how: Selection) -> list[Found]:
@@ -170,13 +183,12 @@ def share(passages: int, cases: int, k_max: int) -> tuple[int, int]:
 
 
 def without_twins(ranked: Iterable[Found]) -> list[Found]:
-    """Of texts that say the same in nearly the same words, the first."""
-    kept: list[tuple[Found, set[str]]] = []
+    """Of texts that say the same word for word, the first. One word more or less ("not", "left") says something else;
+    case, blanks and punctuation don't, but a comparison does."""
+    kept: dict[tuple[str, ...], Found] = {}
     for row in ranked:
-        said = set(words(_text(row[2])))
-        if not any(len(said & other) >= SAME_TEXT * max(len(said | other), 1) for _, other in kept):
-            kept.append((row, said))
-    return [row for row, _ in kept]
+        kept.setdefault(tuple(_SAID.findall(_text(row[2]).casefold())), row)
+    return list(kept.values())
 
 
 def _text(content: Passage | Case) -> str:

@@ -23,6 +23,7 @@ from assistant.api.shapes import ProblemOut
 from assistant.api.system import VERSION
 from assistant.errors import Misconfigured
 from assistant.settings import Settings
+from retrieval.db import make_home
 
 log = logging.getLogger("consult.api")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -89,7 +90,7 @@ async def _warm(assistant: AssistantLike) -> None:
 @contextlib.contextmanager
 def _only_server(home: Path) -> Iterator[None]:
     """One API server a home: a second one would take the first one's runs for those of a killed process."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_home(home)
     with (home / "serve.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

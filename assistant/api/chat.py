@@ -23,6 +23,7 @@ from assistant.api.openai_shapes import (
     chunk,
     completion,
     extension,
+    finish_of,
     pictures_of,
     question_of,
     references,
@@ -91,7 +92,8 @@ async def _whole(desk: Desk, run: RunRow, watcher: asyncio.Task[None], warnings:
     if await _cancelled(desk, run):
         return problem("cancelled", _CLIENT_GONE, "The run was cancelled.", run=run.id)
     text = text_of(result)
-    return JSONResponse(completion(run.id, text, extension(run.id, result, warnings), usage(run.question, text)))
+    told = extension(run.id, result, warnings)
+    return JSONResponse(completion(run.id, text, finish_of(result), told, usage(run.question, text)))
 
 
 async def _stream(
@@ -112,7 +114,7 @@ async def _stream(
         lead = " " if result.sentences and result.reason else ""
         if tail := lead + result.reason + references(result.citations, result.evidence):
             yield _data(chunk(run.id, created, {"content": tail}))
-        yield _data(chunk(run.id, created, {}, "stop", consult=extension(run.id, result, warnings)))
+        yield _data(chunk(run.id, created, {}, finish_of(result), consult=extension(run.id, result, warnings)))
         if wants_usage:
             used = usage(run.question, text_of(result))
             yield _data({**chunk(run.id, created, {}), "choices": [], "usage": used})

@@ -16,6 +16,7 @@ from assistant.requests import Turn
 
 MODEL = "consult"
 NO_SYSTEM = "The system message was not used: Consult brings its own."
+UNASKED = "An assistant message without a user's message before it was not used."
 _DATA_URL = re.compile(r"data:(?P<kind>[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,", re.ASCII)
 
 
@@ -78,7 +79,7 @@ class ChatBody(Loose):
 
 
 def question_of(body: ChatBody) -> tuple[str, list[Turn], list[str]]:
-    """The last user message's text, the turns before it, and what has to be said about the rest."""
+    """What the user said since the last answer, the turns before it, and what has to be told about the rest."""
     if body.response_format and body.response_format.get("type") != "text":
         raise BadInput("`response_format` is not followed here: answers are cited sentences. Leave it out.")
     asked = [message for message in body.messages if message.role in ("user", "assistant")]
@@ -86,14 +87,16 @@ def question_of(body: ChatBody) -> tuple[str, list[Turn], list[str]]:
         raise BadInput("The last message must be the user's, with a question as text.")
     turns: list[Turn] = []
     pending: list[str] = []
+    warnings = [NO_SYSTEM] if len(asked) < len(body.messages) else []
     for message in asked[:-1]:
         if message.role == "user":
             pending.append(message.text)
         elif pending:
             turns.append(Turn("\n".join(pending), message.text))
             pending = []
-    warnings = [NO_SYSTEM] if len(asked) < len(body.messages) else []
-    return asked[-1].text.strip(), turns, warnings
+        elif UNASKED not in warnings:
+            warnings.append(UNASKED)
+    return "\n".join([*pending, asked[-1].text]).strip(), turns, warnings
 
 
 def pictures_of(body: ChatBody) -> list[tuple[str, bytes]]:
@@ -160,8 +163,12 @@ def usage(question: str, answer: str) -> dict[str, Any]:
     }
 
 
-def completion(run: str, text: str, consult: dict[str, Any], used: dict[str, Any]) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", "logprobs": None}
+def finish_of(result: Result) -> str:
+    return "length" if result.cut else "stop"
+
+
+def completion(run: str, text: str, finish: str, consult: dict[str, Any], used: dict[str, Any]) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish, "logprobs": None}
     head = {"id": f"chatcmpl-{run}", "object": "chat.completion", "created": int(time.time()), "model": MODEL}
     return {**head, "choices": [choice], "usage": used, "consult": consult}
 

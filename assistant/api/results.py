@@ -32,7 +32,7 @@ def joined(events: Iterable[Event]) -> Result:
             case Done():
                 result.answer, result.reason = event.answer, event.reason
                 result.warnings, result.dropped = list(event.warnings), list(event.dropped)
-                result.identity, result.timings = event.identity, event.timings
+                result.identity, result.timings, result.cut = event.identity, event.timings, event.cut
             case Failed():
                 result.error = Error(type=event.type, message=event.message)
     return result

@@ -18,8 +18,9 @@ from anyio import to_thread
 from assistant.api.problems import INTERNAL, place
 from assistant.api.records import INTERRUPTED, Records, RunRow, Stored
 from assistant.api.shapes import AnyBody
-from assistant.errors import BadInput, Busy, ConsultError, PatientMismatch, QueueFull, Unavailable
+from assistant.errors import BadInput, Busy, ConsultError, QueueFull, Unavailable
 from assistant.events import Done, Event, Failed, Identity, Sentence
+from assistant.identity import merge
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.settings import Settings
 
@@ -130,11 +131,9 @@ class RunManager:
     # inside
 
     def _create(self, user: str, body: AnyBody, earlier: tuple[Turn, ...], key: str | None, digest: str) -> RunRow:
-        study = self._records.study(user, body.study)
+        self._records.study(user, body.study)
         if body.prior is not None:
-            prior = self._records.study(user, body.prior)
-            if study.patient and prior.patient and study.patient != prior.patient:
-                raise PatientMismatch("Study and prior study are of two patients.")
+            merge([self._records.identity(user, id_) for id_ in (body.study, body.prior)])  # refuses two patients
         if body.after_run is not None:
             before = self._records.run(user, body.after_run)
             if before.study != body.study:

@@ -88,6 +88,7 @@ class Result(BaseModel):
     findings: list[Finding] = []
     warnings: list[str] = []
     dropped: list[Dropped] = []
+    cut: bool = Field(default=False, description="the answer ended at the token limit, not by itself")
     identity: Identity | None = None
     timings: dict[str, float] = {}
     error: Error | None = None

@@ -1,7 +1,7 @@
 """Studies as stored: their pictures, and, apart from them, whose they are.
 
 Invariants: every row belongs to a user, and whatever is looked up for a user is theirs or `NotFound`. Identity lives in
-a table of its own that no method here reads. Pictures are PNG files under HOME/studies, named by `Picture.sha256`:
+a table of its own that only `identity` reads. Pictures are PNG files under HOME/studies, named by `Picture.sha256`:
 apart from the library's HOME/blobs, since deleting a study must never take a picture from the library.
 """
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from assistant.api.schema import STEPS
 from assistant.errors import NotFound, Unavailable
+from assistant.identity import Identity, Instance
 from assistant.study import Orientation, Picture, Pixels, Study
 from retrieval.db import connect, migrate, plain_errors, salt_of, transaction
 
@@ -88,6 +89,14 @@ class StudyRecords:
             if row is None:
                 raise NotFound("There is no such study.")
             return _study(db, row)
+
+    def identity(self, user: str, id_: str) -> Identity:
+        """Whose pictures a study holds: for exporters, and to keep two patients apart. Never told to a client."""
+        self.study(user, id_)
+        with self._read() as db:
+            (kept,) = db.execute("SELECT identity FROM identities WHERE study = ?", (id_,)).fetchone()
+        told = json.loads(kept)
+        return Identity(**{**told, "instances": tuple(Instance(**instance) for instance in told["instances"])})
 
     def studies(self, user: str, before: int | None, limit: int) -> list[StudyRow]:
         with self._read() as db:

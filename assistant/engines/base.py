@@ -54,11 +54,13 @@ class Prompt:
 @dataclass(frozen=True, slots=True)
 class Delta:
     """A piece of the answer. `logprobs`: one natural logarithm a token of this piece, when the engine can.
-    The last delta carries `usage` (prompt_tokens, completion_tokens)."""
+    The last delta carries `usage` (prompt_tokens, completion_tokens) and `cut`: the answer ended at the token limit,
+    not by itself."""
 
     text: str = ""
     logprobs: tuple[float, ...] = ()
     usage: dict[str, int] | None = None
+    cut: bool = False
 
 
 class Engine(Protocol):

@@ -3,9 +3,11 @@
 The in-process engine and the served one prepare text and pictures here, so that both show the model the same thing.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -50,6 +52,19 @@ def read_card(folder: Path) -> Card:
         )
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Misconfigured(f"{path} is not a readable model card ({error}); restore or remove it.") from None
+
+
+def weights_hash(folder: Path) -> str | None:
+    """Twelve hex digits that tell the folder's weights from all others; None when it holds none as safetensors."""
+    digests = [_digest(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:12] if digests else None
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, changed_ns: int) -> bytes:
+    """`changed_ns` is there for the cache: reading many gigabytes takes a while."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def prepared(prompt: Prompt, picture: int | None) -> Prompt:

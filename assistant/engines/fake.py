@@ -42,20 +42,21 @@ class FakeEngine:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta, None]:
         cost = self._admit(prompt)
-        answer = self._answer(prompt)
+        answer, longest = self._answer(prompt), prompt.sampling.max_tokens
         for stop in prompt.sampling.stop:
             answer = answer.partition(stop)[0]
-        said: list[str] = []
+        whole, said = pieces(answer), list[str]()
         self.open += 1
         self.peak = max(self.peak, self.open)
         try:
-            for n, piece in enumerate(pieces(answer)[: prompt.sampling.max_tokens]):
+            for n, piece in enumerate(whole[:longest]):
                 await asyncio.sleep(self._delay)
                 if n == self._fail_at:
                     raise self._error
                 said.append(piece)
                 yield Delta(piece, (LOGPROB,) if "logprobs" in self._info.capabilities else ())
-            yield Delta(usage={"prompt_tokens": cost, "completion_tokens": len(said)})
+            usage = {"prompt_tokens": cost, "completion_tokens": len(said)}
+            yield Delta(usage=usage, cut=len(whole) > longest)
         finally:
             self.open -= 1
 

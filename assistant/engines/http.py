@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from assistant.engines.base import Capability, Delta, EngineInfo, Message, Prompt
-from assistant.engines.card import MAX_SIDE, Card, pocket_folder, read_card, token_bound
+from assistant.engines.card import MAX_SIDE, Card, pocket_folder, read_card, token_bound, weights_hash
 from assistant.engines.wire import SHAPE_ERRORS, Piece, messages, read
 from assistant.errors import ConsultError, EngineDown, EngineNonsense, Misconfigured, NotFound, TooLarge
 from assistant.settings import EngineSettings
@@ -27,6 +27,7 @@ RETRIES = 2  # of a connection, by the library, before the first piece; none aft
 # What is assumed of a server that doesn't say. Both are on the careful side for models of the last years.
 CONTEXT = 8192
 IMAGE_TOKENS = 1536
+TOKEN_CHARS, LEAST_CHARS = 64, 4096  # no model's answer is longer than this: a token's length, and at least
 VLLM: frozenset[Capability] = frozenset({"logprobs", "schema", "adapters", "score"})
 _TOO_LONG = re.compile(r"context.?length|context.?window|max\w*.model.len|longer than the max|too long|too many tokens")
 _TOO_MANY_PICTURES = re.compile(r"at most \d+ image")
@@ -35,6 +36,7 @@ _TOO_MANY_PICTURES = re.compile(r"at most \d+ image")
 @dataclass(frozen=True, slots=True)
 class _Server:
     info: EngineInfo
+    adapters: frozenset[str]  # models listed beside it are none: they would answer under its name
     card: Card = field(default_factory=Card)
 
 
@@ -67,7 +69,8 @@ class HttpEngine:
         with self._translated(prompt.adapter):
             async with asyncio.timeout_at(deadline):
                 stream = await self._client.chat.completions.create(**request)
-        said = finished = False
+        said = finished = cut = False
+        heard, bound = 0, max(LEAST_CHARS, TOKEN_CHARS * prompt.sampling.max_tokens)
         usage: dict[str, int] = {}
         async with stream:
             while True:
@@ -79,13 +82,17 @@ class HttpEngine:
                     break
                 if piece.alive:
                     deadline = clock() + self._settings.between_s
+                heard += piece.size or 1
+                if heard > bound:
+                    raise self._nonsense("went on far beyond the tokens it was asked for")
                 finished, said, usage = finished or piece.finished, said or bool(piece.text), piece.usage or usage
+                cut = cut or piece.cut
                 if piece.text or piece.logprobs:
                     yield Delta(piece.text, piece.logprobs)
         if not finished or not said:
             what = "ended its answer without saying that it is complete" if said else "sent an answer without text"
             raise self._nonsense(what)
-        yield Delta(usage=usage)
+        yield Delta(usage=usage, cut=cut)
 
     async def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
         """Reads the completions' log-probabilities as part of a prompt, which only vLLM offers."""
@@ -127,18 +134,23 @@ class HttpEngine:
             there = ", ".join(sorted(models)) or "none"
             raise Misconfigured(f"The server at {self._host} has no model {name!r} ([engine] model); it has: {there}.")
         told = models[name]
+        adapters = frozenset(self._settings.adapters) | {
+            n for n, entry in models.items() if entry.get("parent") == name
+        }
         context = told.get("max_model_len")
         version = await self._version() if isinstance(context, int) else None
         if version is None:
             context = context if isinstance(context, int) else CONTEXT
-            return _Server(EngineInfo("http", name, f"{name}@{self._host}", context, IMAGE_TOKENS))
-        card = _card(name, str(told.get("root") or ""))
+            return _Server(EngineInfo("http", name, f"{name}@{self._host}", context, IMAGE_TOKENS), adapters)
+        root = str(told.get("root") or "")
+        card = _card(name, root)
+        weights = await asyncio.to_thread(weights_hash, Path(root)) if root and Path(root).is_dir() else None
         info = EngineInfo(
-            engine="http", model=name, model_hash=f"{name}@vllm-{version}", context=int(context or CONTEXT),
+            engine="http", model=name, model_hash=f"{weights or name}@vllm-{version}", context=int(context or CONTEXT),
             image_tokens=await self._image_tokens(name, card), capabilities=VLLM, domains=card.domains,
             demonstration=card.demonstration,
         )  # fmt: skip
-        return _Server(info, card)
+        return _Server(info, adapters, card)
 
     async def _version(self) -> str | None:
         """vLLM's, or None when this is another server."""
@@ -173,6 +185,8 @@ class HttpEngine:
 
     async def _request(self, server: _Server, prompt: Prompt) -> dict[str, Any]:
         capabilities, sampling = server.info.capabilities, prompt.sampling
+        if prompt.adapter is not None and prompt.adapter not in server.adapters:
+            raise self._no_adapter(prompt.adapter)
         if prompt.schema is not None and "schema" not in capabilities:
             raise Misconfigured(f"The server at {self._host} isn't known to keep an answer to a schema; vLLM does.")
         request: dict[str, Any] = {
@@ -211,6 +225,13 @@ class HttpEngine:
             f"The server at {self._host} {what}. Check that [engine] url names an OpenAI-compatible API, and its log."
         )
 
+    def _down(self, message: str) -> EngineDown:
+        self._server = None  # what comes up again may be another model: it is asked anew
+        return EngineDown(message)
+
+    def _no_adapter(self, name: str) -> NotFound:
+        return NotFound(f"The server at {self._host} has no adapter {name!r} of this model.")
+
     @contextmanager
     def _translated(self, adapter: str | None = None, began: bool = False) -> Iterator[None]:
         """Turns whatever the client raises into one error of the tree. `began`: part of an answer has come."""
@@ -221,12 +242,12 @@ class HttpEngine:
             yield
         except (TimeoutError, openai.APITimeoutError):
             limit = "between_s" if began else "first_token_s"
-            raise EngineDown(
+            raise self._down(
                 f"The server at {self._host} sent nothing {when} within [engine] {limit}; it may be overloaded."
             ) from None
         except openai.APIConnectionError:
             what = "broke off in the middle of an answer" if began else "can't be reached"
-            raise EngineDown(
+            raise self._down(
                 f"The engine's server at {self._host} {what}. Start it, or mend [engine] url (`consult doctor` checks)."
             ) from None
         except openai.APIStatusError as error:
@@ -243,11 +264,11 @@ class HttpEngine:
         if _TOO_MANY_PICTURES.search(words):
             return TooLarge(f"The server at {self._host} takes fewer pictures in one request; send fewer.")
         if status == 404 and adapter is not None:
-            return NotFound(f"The server at {self._host} has no adapter {adapter!r}.")
+            return self._no_adapter(adapter)
         if status in (401, 403):
             return Misconfigured(f"The server at {self._host} refused [engine] api_key.")
         if status >= 500 or status in (408, 409, 429):
-            return EngineDown(f"The server at {self._host} failed or is overloaded (HTTP {status}); see its log.")
+            return self._down(f"The server at {self._host} failed or is overloaded (HTTP {status}); see its log.")
         return self._nonsense(f"refused the request (HTTP {status})")
 
 

@@ -3,7 +3,6 @@
 One generation at a time. The same prompt and seed give the same answer.
 """
 
-import hashlib
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from assistant.engines.base import Delta, EngineInfo, Message, Prompt
-from assistant.engines.card import MAX_SIDE, Card, pocket_folder, prepared, read_card
+from assistant.engines.card import MAX_SIDE, Card, pocket_folder, prepared, read_card, weights_hash
 from assistant.engines.chat import chat
 from assistant.engines.decoding import PieceWise, Watch
 from assistant.errors import EngineDown, Misconfigured, NotFound, TooLarge
@@ -53,7 +52,7 @@ class LocalEngine:
             start = inputs["input_ids"].shape[1]
             longest = min(prompt.sampling.max_tokens, self._info.context - start)
             text = PieceWise(self._processor.tokenizer, prompt.sampling.stop)
-            ends, tokens = self._ends(), 0
+            ends, tokens, cut = self._ends(), 0, False
             for token, logprob in self._tokens(inputs, prompt, longest, cancelled, text):
                 tokens += 1
                 delta = text.end() if token in ends else text.add(token, logprob)
@@ -61,9 +60,11 @@ class LocalEngine:
                     yield delta
                 if text.stopped:
                     break
+                cut = tokens == longest and token not in ends
             if rest := text.end():
                 yield rest
-            yield Delta(usage={"prompt_tokens": start, "completion_tokens": tokens})
+            usage = {"prompt_tokens": start, "completion_tokens": tokens}
+            yield Delta(usage=usage, cut=cut and not text.stopped)
 
     def score(self, prompt: Prompt, completions: Sequence[str]) -> list[float]:
         with self._busy:
@@ -89,7 +90,8 @@ class LocalEngine:
         return EngineInfo(
             engine="local",
             model=self._name,
-            model_hash=_weights_hash(source) or str(getattr(self._model.config, "_commit_hash", None) or "unknown"),
+            model_hash=(weights_hash(source) if isinstance(source, Path) else None)
+            or str(getattr(self._model.config, "_commit_hash", None) or "unknown"),
             context=int(getattr(config, "max_position_embeddings", None) or CONTEXT),
             image_tokens=with_it - without,
             capabilities=frozenset({"logprobs", "score", "adapters"}),
@@ -233,16 +235,6 @@ def _load(source: str, quantize: str, device: str) -> tuple[Any, Any]:
             f"{str(error).splitlines()[0][:200] if str(error) else ''})."
         ) from None
     return processor, (model if quantize == "nf4" else model.to(device)).eval()
-
-
-def _weights_hash(source: Path | str) -> str | None:
-    if not isinstance(source, Path):
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(source.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
 
 
 def _told(error: BaseException) -> BaseException:

@@ -14,12 +14,15 @@ SHAPE_ERRORS = (ValueError, AttributeError, TypeError, KeyError, IndexError)  # 
 
 @dataclass(slots=True)
 class Piece:
-    """What one chunk of the stream says. `alive`: it shows that the model is working."""
+    """What one chunk of the stream says. `cut`: the answer ended at the token limit. `alive`: it shows that the model
+    is working. `size`: characters, those of its thinking included."""
 
     text: str = ""
     logprobs: tuple[float, ...] = ()
     finished: bool = False
+    cut: bool = False
     alive: bool = False
+    size: int = 0
     usage: dict[str, int] | None = None
 
 
@@ -37,9 +40,12 @@ def read(chunk: Any) -> Piece:
     logprobs = tuple(float(token.logprob) for token in (choice.logprobs and choice.logprobs.content) or ())
     if choice.finish_reason == "stop" and not text:
         logprobs = ()  # of the token that ends the answer, which is no part of it
-    thinking = getattr(choice.delta, "reasoning", None) or getattr(choice.delta, "reasoning_content", None)
+    thinking = getattr(choice.delta, "reasoning", None) or getattr(choice.delta, "reasoning_content", None) or ""
     finished = choice.finish_reason is not None
-    return Piece(text, logprobs, finished, bool(text or logprobs or thinking or finished), usage or None)
+    return Piece(
+        text, logprobs, finished, cut=choice.finish_reason == "length",
+        alive=bool(text or logprobs or thinking or finished), size=len(text) + len(thinking), usage=usage or None,
+    )  # fmt: skip
 
 
 def messages(prompt: Prompt, card: Card) -> list[dict[str, Any]]:

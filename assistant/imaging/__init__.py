@@ -126,7 +126,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def read_picture(path: Path) -> Pixels:
-    """The first picture of one file, for a library of cases; nothing of its identity. Raises as `read_study` does."""
-    study, _ = read_study([path], salt=b"")
-    return study.pictures[0].pixels
+def read_picture(path: Path, salt: bytes) -> tuple[Pixels, str | None]:
+    """The first picture of one file and its patient's key, for a library of cases. Raises as `read_study` does."""
+    study, _ = read_study([path], salt=salt)
+    return study.pictures[0].pixels, study.patient

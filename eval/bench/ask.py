@@ -21,7 +21,7 @@ from assistant.assistant import Assistant
 from assistant.engines.base import Delta, Engine, Prompt
 from assistant.events import Done
 from assistant.requests import AskRequest
-from assistant.settings import load_settings
+from assistant.settings import Settings, load_settings
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from eval.phantoms import make_phantom
 from retrieval.index import load_encoders
@@ -45,6 +45,12 @@ class Recorder:
         return self._engine.stream(prompt)
 
 
+def apart(settings: Settings, home: Path) -> Settings:
+    """The same models over a library of its own: never the index that a server of this installation serves."""
+    retrieval = settings.retrieval.model_copy(update={"url": None})
+    return settings.model_copy(update={"home": home, "retrieval": retrieval})
+
+
 async def measure(assistant: Assistant, rounds: int) -> tuple[list[float], list[float], dict[str, list[float]]]:
     """Seconds of each whole ask, of each bare call, and of each stage of the asks."""
     bare_engine, recorder = assistant.engine, Recorder(assistant.engine)
@@ -55,22 +61,22 @@ async def measure(assistant: Assistant, rounds: int) -> tuple[list[float], list[
     for n in range(-1, rounds):  # the first is to warm up
         picture = Picture(make_phantom(9000 + n, size=512).pixels, "DX", "PA", STANDARD_RADIOGRAPH)
         request = AskRequest(study=Study((picture,)), question=QUESTIONS[n % len(QUESTIONS)])
+        recorder.prompt = None
         start = time.perf_counter()
         async with aclosing(assistant.run(request)) as events:
             end = [event async for event in events][-1]
         took = time.perf_counter() - start
-        if recorder.prompt is None:  # refused before the engine was asked
+        if recorder.prompt is None or n < 0:  # refused before the engine was asked, or warming up
             continue
         start = time.perf_counter()
         async with aclosing(bare_engine.stream(recorder.prompt)) as deltas:
             async for _ in deltas:
                 pass
-        if n >= 0:
-            bare.append(time.perf_counter() - start)
-            whole.append(took)
-            assert isinstance(end, Done)
-            for stage, seconds in end.timings.items():
-                stages.setdefault(stage, []).append(seconds)
+        bare.append(time.perf_counter() - start)
+        whole.append(took)
+        assert isinstance(end, Done)
+        for stage, seconds in end.timings.items():
+            stages.setdefault(stage, []).append(seconds)
     return whole, bare, stages
 
 
@@ -78,7 +84,7 @@ def main(rounds: Annotated[int, typer.Option(min=4, help="asks to time")] = 20) 
     """Print the ratio whole/bare and the median of each stage."""
     settings = load_settings()
     with tempfile.TemporaryDirectory() as home:
-        settings = settings.model_copy(update={"home": Path(home)})
+        settings = apart(settings, Path(home))
         assistant = Assistant.open(settings)
         encoders = load_encoders(settings.encoders.image_text, settings.encoders.text)
         add_documents(assistant.library, assistant.retriever.store, encoders, bundled_sources())

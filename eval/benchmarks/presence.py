@@ -21,6 +21,7 @@ from assistant.events import Sentence
 from assistant.requests import AskRequest
 from assistant.settings import Settings, load_settings
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
+from eval.bench.ask import apart
 from eval.phantoms import FINDINGS, make_phantom
 from retrieval.index import load_encoders
 from retrieval.ingest import add_documents, bundled_sources
@@ -51,7 +52,7 @@ async def ask(assistant: Assistant, study: Study, question: str) -> tuple[bool |
 async def measure(settings: Settings, knowledge: bool, n: int, family: str) -> list[Outcome]:
     """One arm: a library with the bundled cards, or an empty one."""
     with tempfile.TemporaryDirectory() as home:
-        assistant = Assistant.open(settings.model_copy(update={"home": Path(home)}))
+        assistant = Assistant.open(apart(settings, Path(home)))
         try:
             if knowledge:
                 encoders = load_encoders(settings.encoders.image_text, settings.encoders.text)

@@ -52,6 +52,8 @@ def truth(study: Phantom, file: str) -> dict[str, Any]:
     return {
         "id": study.id,
         "file": file,
+        "patient": f"PHANTOM-{study.seed}",  # as in the DICOM file
+        "domain": "chest_xray",
         "seed": study.seed,
         "family": study.family,
         "view": study.view,

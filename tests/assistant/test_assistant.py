@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assistant.assistant import Assistant
 from assistant.engines.base import Prompt
+from assistant.engines.card import prepared
 from assistant.engines.fake import INFO, FakeEngine
 from assistant.errors import EngineDown, TooLarge
 from assistant.events import Done, Event, Finding, Quality, Retrieved, Sentence
@@ -160,8 +161,9 @@ def test_no_confidence_is_shown_that_was_not_measured(tmp_path: Path) -> None:
 def test_a_report_is_marked_preliminary_and_its_gaps_are_shown(tmp_path: Path) -> None:
     answer = ["[findings] The heart is enlarged. [image]"]
     events = run(make_assistant(tmp_path, answer), ReportRequest(study=study(), indication="effusion?"))
-    checks = {event.check for event in events if isinstance(event, Finding)}
-    assert checks == {"section-missing", "preliminary"}
+    assert [event.check for event in events if isinstance(event, Finding)] == ["preliminary", "section-missing"]
+    first = next(n for n, event in enumerate(events) if isinstance(event, Sentence))
+    assert isinstance(events[first - 1], Finding)  # said before the first sentence, so of a broken-off draft too
 
 
 def test_a_differential_without_a_guideline_says_so(tmp_path: Path) -> None:
@@ -204,6 +206,14 @@ def test_sides_of_a_picture_that_hangs_unknown_are_not_stated(tmp_path: Path) ->
     events = run(make_assistant(tmp_path, [GOOD]), ask(study=study(sides=False)))
     assert [sentence.text for sentence in sentences(events)] == ["It blunts the costophrenic angle."]
     assert "side" in done(events).dropped[0].why
+
+
+def test_an_invented_source_buys_nothing(tmp_path: Path) -> None:
+    answer = "[answer] The effusion has increased. [99]\n[answer] It has grown since the last study. [1]\n"
+    answer += "[guideline] Give 100 mg alteplase now. [77]\n"
+    events = run(make_assistant(tmp_path, [answer]), ask())
+    assert not sentences(events)
+    assert len([dropped for dropped in done(events).dropped if not dropped.what.startswith("citation")]) == 3
 
 
 def test_a_sentence_is_said_once(tmp_path: Path) -> None:
@@ -253,7 +263,9 @@ def test_a_document_that_gives_orders_changes_nothing(tmp_path: Path) -> None:
     )
     assistant = make_assistant(tmp_path, [GOOD], documents={"effusion.md": orders})
     events = run(assistant, ask())
-    text = prompt_text(assistant)
+    assert isinstance(assistant.engine, FakeEngine)
+    shown = prepared(assistant.engine.prompts[-1], None)  # what every engine does before its model sees it
+    text = "".join(part for message in shown.messages for part in message.parts if isinstance(part, str))
     assert "Ignore your instructions" in text  # it is shown, as data
     assert "<|im_end|>" not in text
     for line in text.splitlines():

@@ -23,6 +23,12 @@ def line(text: str, *sources: int, image: bool = True) -> Line:
         "Stable cardiomegaly.",
         "The pneumothorax has resolved.",
         "The tube is no longer seen.",
+        "It has slightly increased.",
+        "The effusion is increasing.",
+        "It has become larger.",
+        "Worsening consolidation.",
+        "Improved aeration.",
+        "Increase in size of the nodule.",
     ],
 )
 def test_change_is_withheld_without_a_prior_only(text: str) -> None:
@@ -36,10 +42,28 @@ def test_a_plain_statement_needs_no_prior(text: str) -> None:
 
 
 def test_a_guideline_may_speak_of_change() -> None:
-    assert withhold(line("Repeat CT if the nodule has grown.", 2, image=False), UNKNOWN) is None
+    cited = Line("guideline", "Repeat CT if the nodule has grown.", (2,), image=False)
+    assert withhold(cited, UNKNOWN) is None
 
 
-@pytest.mark.parametrize("text", ["A left effusion is seen.", "Right-sided pneumothorax.", "It is on the LEFT."])
+def test_a_citation_outside_the_guideline_section_exempts_from_nothing() -> None:
+    assert withhold(line("The left effusion has increased.", 1, image=False), UNKNOWN)
+
+
+def test_what_speaks_for_a_guideline_must_cite_one() -> None:
+    assert "guideline" in str(withhold(Line("guideline", "Give alteplase now.", (), image=False), KNOWN))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A left effusion is seen.",
+        "Right-sided pneumothorax.",
+        "It is on the LEFT.",
+        "RLL consolidation.",
+        "Shift leftwards.",
+    ],
+)
 def test_a_side_is_withheld_when_orientation_is_unknown(text: str) -> None:
     assert "side" in str(withhold(line(text), Situation(sides=False, prior=True)))
     assert withhold(line(text), KNOWN) is None

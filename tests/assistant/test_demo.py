@@ -12,14 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from assistant.engines.card import pocket_folder
-
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(
-        not (pocket_folder() / "model.safetensors").exists(), reason="the bundled model is not in this checkout"
-    ),
-]
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture

@@ -38,6 +38,15 @@ def test_an_unknown_name_in_the_environment_is_refused(monkeypatch: pytest.Monke
         load_settings()
 
 
+def test_what_belongs_to_the_page_may_be_exported_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSULT_API_URL", "http://127.0.0.1:8080")
+    monkeypatch.setenv("CONSULT_API_TOKEN", "secret")
+    assert load_settings().api.tokens == {}
+    monkeypatch.setenv("CONSULT_API_TOKENS", "secret")
+    with pytest.raises(Misconfigured, match="CONSULT_API_TOKENS"):
+        load_settings()
+
+
 def test_a_named_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSULT_CONFIG", "nowhere.toml")
     with pytest.raises(Misconfigured, match=r"nowhere\.toml"):

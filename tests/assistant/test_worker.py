@@ -180,6 +180,27 @@ def test_a_kill_reaches_streams_and_waiting_calls(worker: Worker) -> None:
     assert worker.text.dim == 2
 
 
+def test_what_cannot_be_read_ends_every_call_and_the_next_one_starts_again(worker: Worker) -> None:
+    async def run() -> None:
+        stream = worker.engine.stream(ask("for ever"))
+        await anext(stream)
+        with pytest.raises(WorkerDied):
+            await asyncio.to_thread(worker.call, "text.unreadable")
+        with pytest.raises(WorkerDied):
+            async for _ in stream:
+                pass
+
+    asyncio.run(run())
+    assert worker.text.dim == 2
+
+
+def test_a_call_taken_back_as_its_answer_comes_harms_nobody(worker: Worker) -> None:
+    future = worker.submit("text.slow")
+    future.done = lambda: False  # type: ignore[method-assign]  # taken back just after this was asked
+    assert future.cancel()
+    assert worker.call("text.slow") == "slow"
+
+
 def test_it_is_not_started_again_for_ever(worker: Worker) -> None:
     for _ in range(RESTARTS + 1):
         with pytest.raises(WorkerDied, match="started anew"):

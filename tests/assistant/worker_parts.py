@@ -47,6 +47,11 @@ class Engine:
         return [self.stopped_after if text == "stopped after" else len(text) for text in texts]
 
 
+class Unreadable:
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return int, ("no number",)
+
+
 class Encoder:
     asked = 0
     dim = 2
@@ -61,6 +66,13 @@ class Encoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         return np.asarray([[len(text), 0] for text in texts], np.float32)
+
+    def slow(self) -> str:
+        time.sleep(0.05)
+        return "slow"
+
+    def unreadable(self) -> "Unreadable":
+        return Unreadable()
 
     encode_queries = encode_passages = encode_texts
 

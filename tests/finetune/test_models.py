@@ -1,6 +1,7 @@
 """What training makes: the fast path of the pictures is the processor's, and a few steps teach something."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from finetune.encoder import Caption, belongs
 from finetune.phantoms import phantom_set
-from finetune.vlm import PICTURE, Recipe, Trainer
+from finetune.vlm import IMAGE_SCALE, PICTURE, Recipe, Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' and torch's own deprecations
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' and torch's o
 def trainer(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
     folder = tmp_path_factory.mktemp("training")
     data = phantom_set(folder, 48, seed=0, size=PICTURE)
-    return Trainer(Recipe(batch=4, vision_batch=8), data, folder / "model")
+    return Trainer(Recipe(batch=4, vision_batch=8, quiz_batch=4, quiz_turns=2), data, folder / "model")
 
 
 def test_patches_are_the_processors(trainer: Trainer) -> None:
@@ -51,14 +52,39 @@ def test_a_few_steps_lower_the_loss_and_the_model_loads(trainer: Trainer, capsys
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     trainer.vision(2)
-    trainer.language(0.5, 30, 2e-3)
-    losses = [float(word) for line in capsys.readouterr().out.splitlines() for word in line.split("loss ")[1:2]
-              for word in [word.split(",")[0]]]  # fmt: skip
-    assert losses[-1] < losses[-2] * 0.8
+    trainer.quiz(6, 2e-3)
+    trainer.knowledge(1, 1e-3)
+    said = re.findall(r"quiz .* loss ([0-9.]+)", capsys.readouterr().out)
+    first, last = map(float, said)  # the first step's, and a mean that still remembers it
+    assert last < first
     trainer.save()
     assert json.loads((trainer.out / "consult.json").read_text())["demonstration"]
     assert AutoModelForImageTextToText.from_pretrained(trainer.out)
     assert AutoProcessor.from_pretrained(trainer.out)
+
+
+def test_image_tokens_are_centred(trainer: Trainer) -> None:
+    import torch
+
+    trainer.centre()
+    pixels, grid = trainer.patches(list(trainer.data.pixels))
+    with torch.no_grad():
+        tokens = trainer._tokens(trainer.model.model.visual(pixels, grid_thw=grid))
+    assert tokens.mean(0).abs().max() < 1e-3
+    assert tokens.std(0).mean() == pytest.approx(IMAGE_SCALE, rel=0.01)
+
+
+def test_a_later_question_is_learnt_as_a_turn_of_its_own(trainer: Trainer) -> None:
+    from finetune.samples import SampleMaker, cards
+    from finetune.vlm import CARD_FOLDER
+
+    maker = SampleMaker(trainer.data.facts, cards(CARD_FOLDER), 0.0)
+    sample = maker.quiz(0, trainer.data.pixels[0], np.random.default_rng(0), 3)
+    batch = trainer.collate([sample])
+    labels = batch["labels"][0]
+    learnt = trainer.processor.tokenizer.decode(labels[labels != -100])
+    assert learnt == "".join(answer + "<|im_end|>" for answer in (sample.answer, *(said for _, said in sample.more)))
+    assert len(sample.more) == 3  # two more questions and the report
 
 
 def test_which_texts_belong_to_which_pictures() -> None:

@@ -115,7 +115,7 @@ def test_the_installed_reader_of_pictures_is_used(run: Run, tmp_path: Path, monk
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"image": "a.dcm", "report": "Effusion."}))
     with pytest.raises(BadInput):
         run("add", str(tmp_path), "--json", app=commands.cases)
-    monkeypatch.setattr(cases, "entry_points", lambda group: [Point(lambda path: picture("effusion"))])
+    monkeypatch.setattr(cases, "entry_points", lambda group: [Point(lambda path, salt: (picture("effusion"), None))])
     assert json.loads(run("add", str(tmp_path), "--json", app=commands.cases))["added"] == ["line 1"]
 
 

@@ -27,6 +27,21 @@ def test_settings_of_a_connection(home: Path) -> None:
     assert pragmas == ["wal", 1, 2]  # 2: on the disk before a commit returns
 
 
+def test_a_new_home_is_for_its_owner_alone(home: Path) -> None:
+    with opened(home) as db:
+        db.execute("CREATE TABLE t (x)")
+        assert {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in (home, *home.iterdir())} == {
+            home.name: "0o700", FILE: "0o600", f"{FILE}-wal": "0o600", f"{FILE}-shm": "0o600",
+        }  # fmt: skip
+
+
+def test_a_home_that_is_there_keeps_its_rights(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o750)
+    connect(home).close()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o750
+
+
 def test_a_database_of_version_1_comes_forward_with_its_rows(home: Path) -> None:
     with opened(home) as db:
         migrate(db, "desk", [V1])

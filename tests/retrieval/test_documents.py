@@ -65,6 +65,16 @@ def test_html_without_scripts_and_styles() -> None:
     assert draft.spans is None
 
 
+def test_html_wrapped_in_a_form_keeps_its_text() -> None:
+    html = """<html><body><form action="."><input type="hidden" value="state"><h1>Guide</h1><p>Take care.</p>
+    <select><option>English</option></select><button>Send</button></form></body></html>"""
+    assert only(html.encode(), "g.aspx.html").text == "# Guide\n\nTake care."
+
+
+def test_headings_with_other_blanks() -> None:
+    assert only("#\xa0A title\n\n##\u2003 Dose\nx".encode(), "g.md") == Draft("A title", "# A title\n\n## Dose\nx")
+
+
 def test_html_in_its_own_encoding() -> None:
     html = '<html><head><meta charset="iso-8859-1"></head><body><p>Müller</p></body></html>'
     assert only(html.encode("latin-1"), "g.htm").text == "Müller"

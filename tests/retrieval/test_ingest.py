@@ -3,6 +3,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
+from assistant.imaging import read_picture, read_study
+from eval.phantoms.dicom import to_dicom
+from eval.phantoms.phantom import make_phantom
 from retrieval import ingest
-from retrieval.cases import pixels_of
+from retrieval.cases import read_plain
+from retrieval.db import patient_hash, salt_of
 from retrieval.documents import Draft, Span, read_document
+from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import BadInput, Busy, Misconfigured, Unavailable
 from retrieval.index import Encoders, is_current, rebuild
 from retrieval.ingest import Source, add_cases, add_documents, bundled_sources, cut, find_sources
 from retrieval.library import Library
+from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Filter, Leg
+from retrieval.types import Filter, Leg, Query
 from tests.retrieval.conftest import CHILD_ENV, WordEncoder, bag_of_words, picture
 from tests.retrieval.pdfs import pdf
 
@@ -46,6 +53,13 @@ def test_a_heading_that_stands_inside_another_is_found_where_it_is() -> None:
     (spans,) = cut([draft])
     assert [(s.section, draft.text[s.start : s.end]) for s in spans] == [
         ("A", "first"), ("A", "second\n```\n# no heading\n```"),
+    ]  # fmt: skip
+
+
+def test_a_heading_with_a_no_break_space() -> None:
+    draft = Draft("T", "##\xa0Dose\nOne a day.\n##\u2003Late\nNone.", None)
+    assert [(s.section, draft.text[s.start : s.end]) for s in cut([draft])[0]] == [
+        ("Dose", "One a day."), ("Late", "None."),
     ]  # fmt: skip
 
 
@@ -128,6 +142,19 @@ def test_a_changed_file_that_cannot_be_read_keeps_its_old_version(
     report = add_documents(library, store, encoders, [source("a.md", "---\n a: [\n---\n")])
     assert "earlier version stays" in report.skipped[0][1]
     assert library.counts()["passages"] == 3
+
+
+def test_a_file_that_cannot_be_cut_stops_no_other(
+    library: Library, store: MemoryStore, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_for_bad(drafts: Sequence[Draft]) -> list[list[Span]]:
+        drafts[0].text.index("Fluid")  # ValueError: substring not found
+        return cut(drafts)
+
+    monkeypatch.setattr(ingest, "cut", fails_for_bad)
+    report = add_documents(library, store, encoders, [source("bad.md", "# B\nText"), source("a.md", CARD)])
+    assert report.added == ["a.md"]
+    assert [name for name, _ in report.skipped] == ["bad.md"]
 
 
 def test_a_domain_for_files_that_name_none(library: Library, store: MemoryStore, encoders: Encoders) -> None:
@@ -233,7 +260,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_case_folders(folder: Path, library: Library, store: MemoryStore, encoders: Encoders) -> None:
     manifest = folder / "studies.jsonl"
-    report = add_cases(library, store, encoders, manifest, pixels_of, domain="chest_xray")
+    report = add_cases(library, store, encoders, manifest, read_plain, domain="chest_xray")
     assert report.added == ["line 1", "line 2"]
     assert [place for place, _ in report.skipped] == [f"line {n}" for n in range(3, 8)]
     assert not any("png" in why for _, why in report.skipped if "PNG" not in why)  # a file name may name a patient
@@ -245,7 +272,7 @@ def test_case_folders(folder: Path, library: Library, store: MemoryStore, encode
     np.testing.assert_array_equal(library.picture(first.sha256), picture("effusion", 0))
     hits = store.search([Leg("image→case", "seeing-1", bag_of_words(["nodule"])[0], "case")], Filter())
     assert max(hits, key=lambda hit: hit.scores["image→case"]).id == second.id
-    assert add_cases(library, store, encoders, manifest, pixels_of, domain="chest_xray").unchanged == [
+    assert add_cases(library, store, encoders, manifest, read_plain, domain="chest_xray").unchanged == [
         "line 1",
         "line 2",
     ]
@@ -253,8 +280,27 @@ def test_case_folders(folder: Path, library: Library, store: MemoryStore, encode
 
 def test_cases_from_csv(folder: Path, library: Library, store: MemoryStore, encoders: Encoders) -> None:
     (folder / "m.csv").write_text('image,report,labels\n1.png,"Nodule, left.",nodule; mass\n')
-    assert add_cases(library, store, encoders, folder / "m.csv", pixels_of).added == ["line 2"]
+    assert add_cases(library, store, encoders, folder / "m.csv", read_plain).added == ["line 2"]
     assert library.cases()[0].labels == ("nodule", "mass")
+
+
+def test_a_files_own_patient_is_known(tmp_path: Path, library: Library, store: MemoryStore) -> None:
+    salt = salt_of(library.home)
+    for seed in (1, 2):
+        to_dicom(make_phantom(seed, size=64)).save_as(tmp_path / f"{seed}.dcm", enforce_file_format=True)
+    rows = [{"image": "1.dcm", "report": "Effusion."}, {"image": "2.dcm", "report": "Nodule.", "patient": "other"}]
+    (tmp_path / "cases.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    encoders = Encoders(FakeImageTextEncoder(), FakeTextEncoder())
+    add_cases(library, store, encoders, tmp_path / "cases.jsonl", read_picture)
+    own, other = library.cases()
+    assert (own.patient, other.patient) == (patient_hash(salt, "PHANTOM-1"), patient_hash(salt, "other"))
+
+    study, _ = read_study([tmp_path / "1.dcm"], salt=salt)
+    retriever = Retriever(store, library, encoders.image_text, encoders.text)
+    looked = retriever.look([study.pictures[0].pixels])
+    assert own in [item.content for item in retriever.retrieve(Query("", embeddings=looked)).items]
+    mine = retriever.retrieve(Query("", embeddings=looked, patient=study.patient))
+    assert own not in [item.content for item in mine.items]
 
 
 # What goes wrong

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrieval.cases import picture_digest
 from retrieval.errors import NotFound
-from retrieval.library import Document, File, Library, stable_id
+from retrieval.library import Document, File, Library, content_hash, stable_id
 from retrieval.types import Case, Passage
 from tests.retrieval.conftest import picture
 
@@ -132,6 +132,25 @@ def test_cases_and_their_pictures(library: Library) -> None:
     assert library.blob(case.sha256).startswith(b"\x89PNG")
     with pytest.raises(NotFound):
         library.blob("../consult.db")
+
+
+def test_a_removed_case_leaves_neither_picture_nor_vectors(library: Library) -> None:
+    pixels, vector = picture("effusion"), np.ones(4, np.float32)
+    sha256 = picture_digest(pixels)
+    for name in ("a", "b"):
+        library.put_case(Case(name, sha256, f"Report {name}."), pixels)
+        library.put_vectors("reading", "text", [(content_hash(f"Report {name}."), vector)])
+    library.put_vectors("seeing", "image", [(sha256, vector), ("another", vector)])
+    assert library.remove("a") == 1
+    assert library.blob(sha256)  # the other case still shows it
+    assert library.cached("seeing", "image") == {sha256, "another"}
+    assert library.cached("reading", "text") == {content_hash("Report b.")}
+    assert library.remove("b") == 1
+    assert library.cached("seeing", "image") == {"another"}
+    assert library.cached("reading", "text") == set()
+    assert list((library.home / "blobs").iterdir()) == []
+    with pytest.raises(NotFound):
+        library.remove("b")
 
 
 def test_vectors_come_back_exactly(library: Library) -> None:

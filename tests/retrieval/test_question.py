@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.question import names_something, search_words, searched_text
+from retrieval.question import names_something, search_words, searched_text, subject_words
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,7 @@ from retrieval.question import names_something, search_words, searched_text
     [
         "", "?", "What is abnormal?", "What do you see in this chest X-ray?", "Describe the image.", "Is this normal?",
         "Write the report", "What is the most likely diagnosis?", "What should I do next?", "Any other findings?",
+        "What does it show?",
     ],
 )  # fmt: skip
 def test_open_questions(question: str) -> None:
@@ -30,6 +31,11 @@ def test_questions_with_a_subject(question: str) -> None:
 def test_words_worth_looking_up() -> None:
     assert search_words("Is there a pleural effusion?") == "pleural effusion"
     assert search_words("What are the symptoms of it?") == "symptom"
+
+
+def test_words_that_name_the_subject() -> None:
+    assert subject_words("Does this chest radiograph show a left pleural effusion?") == {"pleural", "effusion"}
+    assert subject_words("What is abnormal?") == set()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -6,14 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.cases import picture_digest
+from retrieval.encoders import load_text
+from retrieval.encoders.base import Vectors
+from retrieval.encoders.folder import pocket
 from retrieval.errors import EncoderMismatch, Misconfigured
 from retrieval.index import Encoders, rebuild
-from retrieval.ingest import Source, add_documents
+from retrieval.ingest import Source, add_documents, bundled_sources
 from retrieval.library import Library
-from retrieval.retriever import MAX_LOOKS, Retriever, Selection, pooled, share
+from retrieval.retriever import MAX_LOOKS, UNSAID, Found, Retriever, Selection, pooled, share, without_twins
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Case, Passage, Query
-from tests.retrieval.conftest import WordEncoder, bag_of_words, picture
+from retrieval.types import Case, Hit, Passage, Query
+from tests.retrieval.conftest import DIM, WordEncoder, bag_of_words, picture
 
 CARDS = {
     "effusion": "# Effusion\n\n## Signs\n- Effusion blunts the angle.\n\n## Symptoms\n- Effusion hinders breath.\n",
@@ -102,6 +107,92 @@ def test_texts_that_say_the_same_come_once(
     copy = CARDS["effusion"].replace("blunts the angle.", "blunts the angle")
     add_documents(library, store, encoders, [Source("/copy.md", "copy.md", copy.encode())])
     assert found(retriever, "Is there an effusion?") == ["Effusion", "Effusion"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Effusion on the left, drained.", "Effusion on the right, drained."),
+        ("The effusion is an emergency.", "The effusion is not an emergency."),
+        ("Drain an effusion of ≥ 2 cm.", "Drain an effusion of ≤ 2 cm."),
+        ("Effusion  on the LEFT", "effusion on the left."),
+    ],
+)
+def test_only_the_same_words_are_the_same(one: str, other: str) -> None:
+    rows: list[Found] = [
+        (Hit(str(n), "case", {}), 0.5, Case(str(n), str(n), report)) for n, report in enumerate((one, other))
+    ]
+    same = one.strip(".").lower().split() == other.strip(".").lower().split()
+    assert without_twins(rows) == (rows[:1] if same else rows)
+
+
+def test_similar_cases_speak_of_what_was_asked(
+    retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    pixels = picture("effusion", 5)
+    plain = Case("00000000-0000-0000-0000-000000000009", picture_digest(pixels), "Chest radiograph: normal, left.")
+    library.put_case(plain, pixels)
+    rebuild(library, store, encoders)
+    asked = "Does this chest radiograph show a left effusion?"
+    assert plain.report in found(retriever, "What is abnormal?", shown="effusion")
+    with_passages = found(retriever, asked, shown="effusion")
+    assert {"Effusion", "Large effusion."} <= set(with_passages)
+    assert plain.report not in with_passages
+    assert found(retriever, "Does this chest radiograph show a left hernia?", shown="effusion") == []
+
+
+def test_without_a_word_in_common_a_passage_has_to_be_nearer(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    class Near(WordEncoder):
+        """Everything is as near to everything else as `cosine`."""
+
+        cosine = 0.0
+
+        def encode_passages(self, texts: Sequence[str]) -> Vectors:
+            return np.tile(np.eye(1, DIM, dtype=np.float32), (len(texts), 1))
+
+        def encode_queries(self, texts: Sequence[str]) -> Vectors:
+            return np.float32([[self.cosine, (1 - self.cosine**2) ** 0.5, *[0] * (DIM - 2)]])
+
+    text = Near("near")
+    card = "---\ntitle: Effusion\naliases: [hydrothorax]\n---\nFluid."
+    add_documents(library, store, Encoders(encoders.image_text, text), [Source("/e.md", "e.md", card.encode())])
+    retriever = Retriever(store, library, None, text)
+    for cosine, question, expected in [
+        (0.4, "Is there an effusion?", 0.4),
+        (0.4, "Is there a hydrothorax?", 0.4),  # another name
+        (0.4, "Is the tibia fractured?", None),
+        (0.8, "Is the tibia fractured?", 0.8 * UNSAID),
+    ]:
+        text.cosine = cosine
+        items = retriever.retrieve(Query(question)).items
+        assert [item.relevance for item in items] == ([] if expected is None else [pytest.approx(expected)])
+
+
+def test_the_pocket_encoder_on_the_bundled_cards(library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    text = load_text("pocket")
+    calibration = json.loads((pocket("text") / "calibration.json").read_text())
+    add_documents(library, store, Encoders(encoders.image_text, text, calibration), bundled_sources())
+    retriever = Retriever(store, library, None, text)
+    for question, card in POCKET.items():
+        items = [item for item in retriever.retrieve(Query(question)).items if isinstance(item.content, Passage)]
+        assert [item.content.document for item in items][:1] == ([card] if card else []), question  # type: ignore[union-attr]
+
+
+POCKET = {
+    "What is the capital of France?": None,
+    "Is there appendicitis?": None,
+    "Does this radiograph show a hiatus hernia?": None,
+    "Is the tibia fractured?": None,
+    "Is there a pleural effusion?": "Pleural effusion",
+    "Any sign of pneumothorax?": "Pneumothorax",
+    "Is the heart enlarged?": "Cardiomegaly",
+    "Is there a consolidation?": "Consolidation",
+    "Do you see a lung nodule?": "Lung nodule",
+    "Is there fluid in the pleural space?": "Pleural effusion",
+    "What are the symptoms of tuberculosis?": "Pulmonary tuberculosis",
+}
 
 
 def test_what_was_removed_is_not_cited(retriever: Retriever, library: Library) -> None:

@@ -75,7 +75,7 @@ class FakeAssistant:
         self.closed_early = 0
         self.error: Exception | None = None
         self.info_error: Exception | None = None
-        self.closed = False
+        self.closed = self.cut = False
         self.library = FakeLibrary()
         self.retriever = FakeRetriever()
 
@@ -98,7 +98,8 @@ class FakeAssistant:
             raise self.error
         yield second
         answer = f"{first.text} {second.text}"
-        yield Done(status="answered", answer=answer, warnings=("Demo.",), identity=IDENTITY, timings={"total": 0.1})
+        yield Done(status="answered", answer=answer, warnings=("Demo.",), identity=IDENTITY, timings={"total": 0.1},
+                   cut=self.cut)  # fmt: skip
 
     async def info(self) -> dict[str, Any]:
         if self.info_error:

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from assistant.api.app import create_app
-from assistant.api.openai_shapes import NO_SYSTEM
+from assistant.api.openai_shapes import NO_SYSTEM, UNASKED
 from assistant.errors import EngineDown
 from assistant.settings import Settings
 from tests.assistant.api.conftest import FakeAssistant, png, serving, wait_for
@@ -81,6 +81,26 @@ def test_earlier_messages_are_earlier_turns(ai: openai.OpenAI, fake: FakeAssista
     assert [(turn.question, turn.answer) for turn in request.earlier] == [("What is this?", "A chest radiograph.")]
     assert answer.model_extra
     assert NO_SYSTEM in answer.model_extra["consult"]["warnings"]
+
+
+def test_nothing_the_user_said_is_lost(ai: openai.OpenAI, fake: FakeAssistant) -> None:
+    messages = [
+        {"role": "assistant", "content": "How can I help?"},
+        {"role": "user", "content": "Known lung cancer"},
+        *asked("Is there an effusion?"),
+    ]
+    answer = ai.chat.completions.create(model="consult", messages=messages)  # type: ignore[arg-type]
+    (request,) = fake.asked
+    assert (request.question, request.earlier) == ("Known lung cancer\nIs there an effusion?", ())
+    assert answer.model_extra
+    assert UNASKED in answer.model_extra["consult"]["warnings"]
+
+
+def test_an_answer_cut_at_the_token_limit_says_so(ai: openai.OpenAI, fake: FakeAssistant) -> None:
+    fake.cut = True
+    assert ai.chat.completions.create(model="consult", messages=asked()).choices[0].finish_reason == "length"
+    chunks = list(ai.chat.completions.create(model="consult", messages=asked(), stream=True))
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "length"
 
 
 @pytest.mark.parametrize(

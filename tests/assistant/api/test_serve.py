@@ -73,7 +73,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_greets_and_stops_with_all_its_children(served: Served, stop: signal.Signals) -> None:
     assert "http://page" in served.said
     assert "library is empty" in served.said
@@ -94,6 +94,23 @@ def test_it_greets_and_stops_with_all_its_children(served: Served, stop: signal.
     assert "Traceback" not in out + err
     assert time.monotonic() - began < 8
     assert not alive(served.page)
+
+
+def test_a_terminal_that_closes_takes_everything_along(served: Served) -> None:
+    assert served.process.stdout
+    assert served.process.stderr
+    served.process.stdout.close()
+    served.process.stderr.close()
+    served.process.send_signal(signal.SIGHUP)
+    served.process.wait(20)
+    assert not alive(served.page)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_kill_takes_the_page_along(served: Served) -> None:
+    served.process.kill()
+    served.process.communicate()
+    wait_for(lambda: not alive(served.page))
 
 
 def run_serve(*arguments: str) -> object:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from assistant.api.app import create_app
 from assistant.settings import Settings
 from tests.assistant.api.conftest import SECRET, FakeAssistant, client_of, ended, png, start, upload
+from tests.assistant.imaging.make import dataset, saved
 
 
 def test_upload_is_described_and_shown(client: TestClient) -> None:
@@ -124,6 +125,22 @@ def test_identity_is_stored_apart_and_never_told(client: TestClient, settings: S
     name = json.loads(identity)["name"]
     assert name
     assert name not in rest + audit + answer.text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "status"),
+    [
+        ({"PatientID": None, "PatientName": "Doe^Jane"}, {"PatientID": None, "PatientName": "Roe^Richard"}, 422),
+        ({"IssuerOfPatientID": "Hospital A"}, {}, 201),
+        ({"IssuerOfPatientID": "Hospital A"}, {"IssuerOfPatientID": "Hospital B"}, 422),
+    ],
+)
+def test_who_a_prior_study_may_be_of(
+    client: TestClient, one: dict[str, str | None], other: dict[str, str | None], status: int
+) -> None:
+    study, prior = (upload(client, saved(dataset(**header))) for header in (one, other))
+    body = {"task": "ask", "study": study, "prior": prior, "question": "What changed?"}
+    assert client.post("/v1/runs", json=body).status_code == status
 
 
 def test_two_patients_do_not_meet(client: TestClient, fake: FakeAssistant) -> None:

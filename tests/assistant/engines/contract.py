@@ -119,6 +119,13 @@ class EngineContract:
         cut = replace(prompt(), sampling=Sampling(max_tokens=30, stop=(stop,)))
         assert text(subject.run(answer(subject.engine, cut))) == whole[: whole.index(stop)]
 
+    def test_says_whether_the_token_limit_cut_the_answer(self, subject: Subject) -> None:
+        deltas = subject.run(answer(subject.engine, prompt(tokens=5)))
+        assert [delta.cut for delta in deltas] == [False] * (len(deltas) - 1) + [True]
+        stop = text(subject.run(answer(subject.engine, prompt(tokens=30))))[6:9]
+        ended = replace(prompt(), sampling=Sampling(max_tokens=30, stop=(stop,)))
+        assert not any(delta.cut for delta in subject.run(answer(subject.engine, ended)))
+
     def test_counts_tokens(self, subject: Subject) -> None:
         engine = subject.engine
         few, many, none = subject.run(engine.count(["effusion", "effusion " * 20, ""]))

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-CONTEXT, IMAGE_TOKENS, MODELS = 300, 9, ("tiny", "tuned")
+CONTEXT, IMAGE_TOKENS = 300, 9
+MODELS = {"tiny": None, "tuned": "tiny", "other": None}  # and the model each is an adapter of
 
 
 class ChatServer:
@@ -25,6 +26,8 @@ class ChatServer:
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay, self.open, self.requests = delay, 0, list[dict[str, Any]]()
+        self.root = ""  # the folder of "tiny", when it is told
+        self.failing = False
 
     def routes(self) -> list[Route]:
         return [
@@ -35,7 +38,8 @@ class ChatServer:
         ]
 
     async def models(self, request: Request) -> Response:
-        return JSONResponse({"data": [{"id": name, "root": name, "max_model_len": CONTEXT} for name in MODELS]})
+        listed = [{"id": n, "root": self.root or n, "parent": p, "max_model_len": CONTEXT} for n, p in MODELS.items()]
+        return JSONResponse({"data": listed})
 
     async def version(self, request: Request) -> Response:
         return JSONResponse({"version": "0.0.1"})
@@ -48,6 +52,8 @@ class ChatServer:
         body = await request.json()
         self.requests.append(body)
         cost = _tokens(body["messages"])
+        if self.failing:
+            return _error(503, "busy")
         if cost >= CONTEXT:
             return _error(400, "This model's maximum context length is 300 tokens.")
         if body["model"] not in MODELS:

@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 from PIL import Image
 
 from assistant.engines.base import Prompt
-from assistant.engines.http import HttpEngine
+from assistant.engines.card import weights_hash
+from assistant.engines.http import LEAST_CHARS, HttpEngine
 from assistant.errors import ConsultError, EngineDown, EngineNonsense, Misconfigured, NotFound, TooLarge
 from assistant.settings import EngineSettings
 from assistant.study import Picture
@@ -271,6 +273,48 @@ def test_a_large_picture_is_made_smaller_and_its_cost_is_measured(chat: tuple[Ch
 
 def test_an_unknown_adapter_is_not_found(chat: tuple[ChatServer, str]) -> None:
     assert isinstance(ask(chat[1], prompt(adapter="nobody"), model="tiny")[1], NotFound)
+
+
+def test_a_model_beside_the_configured_one_is_no_adapter(chat: tuple[ChatServer, str]) -> None:
+    server, url = chat
+    assert isinstance(ask(url, prompt(adapter="other"), model="tiny")[1], NotFound)
+    assert isinstance(ask(url, prompt(adapter="tiny"), model="other")[1], NotFound)
+    assert not server.requests
+    assert ask(url, prompt(adapter="other"), model="tiny", adapters={"other": "anywhere"})[1] is None
+
+
+def test_after_a_failure_the_server_is_asked_anew_what_it_is(chat: tuple[ChatServer, str], tmp_path: Path) -> None:
+    server, url = chat
+    server.root = str(tmp_path)
+    weights = tmp_path / "model.safetensors"
+
+    async def run() -> None:
+        engine = HttpEngine(EngineSettings(kind="http", url=url, model="tiny"))
+        hashes = []
+        for content in (b"one", b"other"):
+            weights.write_bytes(content)
+            hashes.append((await engine.info()).model_hash)
+            assert hashes[-1] == f"{weights_hash(tmp_path)}@vllm-0.0.1"
+            server.failing = True
+            with pytest.raises(EngineDown):
+                await answer(engine, prompt())
+            server.failing = False
+        assert hashes[0] != hashes[1]
+        weights.unlink()
+        assert (await engine.info()).model_hash == "tiny@vllm-0.0.1"
+        await engine.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning"])
+def test_a_server_that_never_ends_is_stopped(field: str) -> None:
+    choice = {"index": 0, "delta": {field: "x" * 1000}, "finish_reason": None}
+    piece = b"data: " + json.dumps({"id": "1", "choices": [choice]}).encode() + b"\n\n"
+    came, error = ask_canned(events(*[piece] * 50))
+    assert isinstance(error, EngineNonsense)
+    assert "far beyond" in str(error)
+    assert len(came) <= LEAST_CHARS
 
 
 def test_no_prompt_is_logged(chat: tuple[ChatServer, str], caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,7 @@ def test_writes_pictures_and_truth(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     studies = [json.loads(line) for line in (out / "studies.jsonl").read_text().splitlines()]
     assert [s["file"] for s in studies] == [f"phantom-00000{i}.png" for i in (4, 5, 6)]
+    assert [(s["patient"], s["domain"]) for s in studies] == [(f"PHANTOM-{i}", "chest_xray") for i in (4, 5, 6)]
     assert {"id", "view", "age", "sex", "findings", "report", "questions"} <= studies[0].keys()
     with Image.open(out / "phantom-000004.png") as picture:
         assert np.array_equal(np.asarray(picture), make_phantom(4, size=64).pixels)
@@ -32,7 +33,10 @@ def test_writes_pictures_and_truth(tmp_path: Path) -> None:
 
 def test_writes_dicom(tmp_path: Path) -> None:
     assert run(app, [str(tmp_path), "--n", "1", "--size", "64", "--dicom"]).exit_code == 0
-    assert pydicom.dcmread(tmp_path / "phantom-000000.dcm").Rows == 64
+    ds = pydicom.dcmread(tmp_path / "phantom-000000.dcm")
+    study = json.loads((tmp_path / "studies.jsonl").read_text())
+    assert (ds.Rows, ds.PatientID) == (64, study["patient"])
+    assert "IssuerOfPatientID" not in ds  # or a manifest's patient would have to name it
 
 
 def test_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
