@@ -57,7 +57,7 @@ class Assistant:
         """Who would answer now: model, engine, encoders, index; loads what isn't loaded yet."""
         info = await self.engine.info()
         return {
-            **await to_thread.run_sync(self._identity, info, 0),
+            **await to_thread.run_sync(self._identity, info),
             "context": info.context,
             "capabilities": sorted(info.capabilities),
             "domains": info.domains,
@@ -97,8 +97,8 @@ class Assistant:
         stream = self.engine.stream(prompt)
         try:
             with course.stage("generate"):
-                async for raw, ended in lines(stream):
-                    for line in parse(raw, task.sections, complete=ended):
+                async for raw, whole in lines(course.hear(stream)):
+                    for line in parse(raw, task.sections, complete=whole):
                         if sentence := course.release(line, evidence):
                             yield sentence
         finally:
@@ -166,13 +166,14 @@ class Assistant:
             status="abstained" if reason else "answered",
             reason=reason,
             answer=" ".join(sentence.text for sentence in course.sentences),
+            cut=course.cut,
             warnings=tuple(dict.fromkeys(course.warnings)),
             dropped=tuple(course.dropped),
-            identity=Identity(**self._identity(course.info, course.request.seed)),
+            identity=Identity(**self._identity(course.info), adapter=course.request.adapter, seed=course.request.seed),
             timings={name: round(seconds, 6) for name, seconds in course.timings.items()},
         )
 
-    def _identity(self, info: EngineInfo, seed: int) -> dict[str, Any]:
+    def _identity(self, info: EngineInfo) -> dict[str, Any]:
         manifest = self.retriever.store.manifest
         return {
             "model": info.model,
@@ -180,7 +181,6 @@ class Assistant:
             "engine": info.engine,
             "encoders": self.retriever.identities,
             "generation": manifest.created if manifest else None,
-            "seed": seed,
             "demonstration": info.demonstration,
         }
 

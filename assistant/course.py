@@ -1,13 +1,13 @@
 """What accumulates while one request is on its way, and the gate every sentence passes before it is released."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from assistant.checks import Situation, withhold
 from assistant.citations import resolve
-from assistant.engines.base import EngineInfo
+from assistant.engines.base import Delta, EngineInfo
 from assistant.events import Dropped, EvidenceItem, Sentence
 from assistant.lines import Line
 from assistant.requests import Request
@@ -25,6 +25,7 @@ class Course:
     dropped: list[Dropped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    cut: bool = False
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -48,6 +49,15 @@ class Course:
             yield
         finally:
             self.timings[name] = time.perf_counter() - start
+
+    async def hear(self, stream: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
+        """The stream itself; that it was cut at its limit of tokens is kept."""
+        async for delta in stream:
+            if delta.cut:
+                self.cut = True
+                limit = self.request.max_tokens
+                self.warnings.append(f"The answer reached its limit of {limit} tokens and was cut; ask for more.")
+            yield delta
 
     def left_out(self, names: Sequence[str]) -> None:
         """Parts of the prompt that had to go."""

@@ -114,6 +114,7 @@ class Identity(Model):
     engine: str
     encoders: dict[str, str] = {}
     generation: str | None = None
+    adapter: str | None = None
     seed: int = 0
     demonstration: bool = False  # a pocket model: not for clinical use
 
@@ -125,6 +126,7 @@ class Done(Model):
     status: Literal["answered", "abstained", "cancelled"]
     reason: str = ""
     answer: str  # the released sentences, joined
+    cut: bool = False  # the answer reached its limit of tokens
     warnings: tuple[str, ...] = ()
     dropped: tuple[Dropped, ...] = ()
     identity: Identity

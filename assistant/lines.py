@@ -41,7 +41,7 @@ def parse(raw: str, sections: Sequence[str], *, complete: bool = True) -> Iterat
         if not any(character.isalpha() for character in text):
             continue
         numbers = tuple(dict.fromkeys(int(source) for source in found if source != "image"))
-        whole = complete or position < len(pieces) - 1 or text.endswith((".", "!", "?"))
+        whole = complete or position < len(pieces) - 1
         yield Line(section, text, numbers, "image" in found, whole)
 
 
@@ -56,12 +56,12 @@ def _split(text: str) -> Iterator[str]:
 
 
 async def lines(deltas: AsyncIterator[Delta]) -> AsyncIterator[tuple[str, bool]]:
-    """Raw lines of a stream, each as soon as it's whole, with whether it ended with a line break."""
-    pending = ""
+    """Raw lines of a stream, each as soon as it's whole; False with the last one of an answer that was cut."""
+    pending, cut = "", False
     async for delta in deltas:
-        pending += delta.text
+        pending, cut = pending + delta.text, cut or delta.cut
         *whole, pending = pending.split("\n")
         for line in whole:
             yield line, True
     if pending.strip():
-        yield pending, False
+        yield pending, not cut

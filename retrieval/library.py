@@ -6,10 +6,7 @@ retrieval needs (an index) is made from here and can be thrown away.
 
 import contextlib
 import hashlib
-import io
 import json
-import os
-import secrets
 import sqlite3
 import threading
 import uuid
@@ -20,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from PIL import Image as PillowImage
 
+from retrieval import blobs
 from retrieval.cases import pixels_of
 from retrieval.db import connect, migrate, plain_errors, transaction
 from retrieval.errors import NotFound
@@ -139,10 +136,7 @@ class Library:
 
     def blob(self, sha256: str) -> bytes:
         """A case's picture as PNG. Raises `NotFound`."""
-        try:
-            return (self.home / "blobs" / Path(sha256).name).read_bytes()
-        except OSError:
-            raise NotFound("There is no such picture in the library.") from None
+        return blobs.get(self.home, sha256)
 
     # Writing
 
@@ -168,7 +162,7 @@ class Library:
 
     def put_case(self, case: Case, picture: Image) -> None:
         """Stores a case and its picture, in place of one of the same id. The picture is on the disk first."""
-        self._put_blob(case.sha256, picture)
+        blobs.put(self.home, case.sha256, picture)
         labels = json.dumps(case.labels, ensure_ascii=False)
         row = (case.id, case.sha256, case.report, case.domain, case.patient, labels, case.source, _now())
         with self._change() as db:
@@ -198,8 +192,7 @@ class Library:
             unused = ([] if shared else [case.sha256]) + ([] if said else [content_hash(case.report)])
             db.executemany("DELETE FROM embeddings WHERE content = ?", [(content,) for content in unused])
         if not shared:
-            with plain_errors():
-                (self.home / "blobs" / case.sha256).unlink(missing_ok=True)
+            blobs.delete(self.home, case.sha256)
 
     # Vectors already computed
 
@@ -254,24 +247,6 @@ class Library:
         with self._write() as db:
             yield db
             db.execute("UPDATE state SET value = value + 1 WHERE key = 'revision'")
-
-    def _put_blob(self, sha256: str, picture: Image) -> None:
-        folder = self.home / "blobs"
-        if (folder / sha256).exists():
-            return
-        buffer = io.BytesIO()
-        PillowImage.fromarray(picture).save(buffer, format="PNG")
-        draft = folder / f".{sha256}-{secrets.token_hex(4)}"
-        with plain_errors():
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                with draft.open("wb") as file:
-                    file.write(buffer.getvalue())
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(draft, folder / sha256)
-            finally:
-                draft.unlink(missing_ok=True)
 
 
 _PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta FROM passages p JOIN documents d ON d.id = p.document"

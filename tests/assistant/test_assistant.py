@@ -222,9 +222,14 @@ def test_a_sentence_is_said_once(tmp_path: Path) -> None:
     assert len(done(events).dropped) == 2
 
 
-def test_a_broken_off_answer_releases_no_half_sentence(tmp_path: Path) -> None:
-    events = run(make_assistant(tmp_path, ["[answer] Fluid is seen. [image]\n[answer] There is also a large"]), ask())
+def test_an_answer_that_was_cut_releases_no_half_sentence_and_says_so(tmp_path: Path) -> None:
+    answer = "[answer] Fluid is seen. [image]\n[answer] The nodule measures 3.5 cm. [image]\n"
+    assistant = make_assistant(tmp_path, [answer])
+    tokens = answer.index("5 cm") // 3  # of three characters
+    events = run(assistant, ask(max_tokens=tokens))
     assert [sentence.text for sentence in sentences(events)] == ["Fluid is seen."]
+    assert done(events).cut
+    assert any("was cut" in warning for warning in done(events).warnings)
 
 
 def test_an_engine_that_breaks_off_leaves_what_was_released_and_an_error(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_markup_is_taken_off_and_empty_lines_are_passed_over() -> None:
 
 def test_a_broken_off_sentence_is_incomplete() -> None:
     assert not one("[answer] There is a large", complete=False).complete
+    assert not one("[answer] The nodule measures 3.", complete=False).complete  # of 3.5 cm
     first, second = parse("[answer] One is here. Two is", SECTIONS, complete=False)
     assert first.complete
     assert not second.complete
