@@ -108,6 +108,28 @@ def _answer(question: dict[str, Any], sides: bool) -> list[str]:
     return re.split(r"(?<=\.) ", question["answer"] if sides else without_sides(question["answer"]))
 
 
+def _answer_lines(question: dict[str, Any], sides: bool) -> list[str]:
+    return [f"[answer] {part} [image]" for part in _answer(question, sides)]
+
+
+def _balanced(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """As many findings that are there as that aren't, and one question of another kind, in random order."""
+    mixed = [questions[n] for n in rng.permutation(len(questions))]
+    present = [q for q in mixed if q["kind"] == "presence" and q["present"]]
+    absent = [q for q in mixed if q["kind"] == "presence" and not q["present"]][: max(1, len(present))]
+    other = [q for q in mixed if q["kind"] != "presence"][:1]
+    return [q for q in mixed if q in present or q in absent or q in other]
+
+
+def _citing(shown: Sequence["Card | str"], about: Sequence[str]) -> list[str]:
+    """A sentence for every passage shown that is on one of these findings."""
+    return [
+        f"[guideline] The cited passage covers {FINDINGS[thing.finding]}: {thing.about}. [{n}]"
+        for n, thing in enumerate(shown, 1)
+        if isinstance(thing, Card) and thing.finding and thing.finding in about[:2]
+    ]
+
+
 def _report_lines(report: dict[str, str], sides: bool) -> list[str]:
     told = {section: text if sides else without_sides(text) for section, text in report.items()}
     return [f"[{section}] {part} [image]" for section, text in told.items() for part in re.split(r"(?<=\.) ", text)]
@@ -141,19 +163,17 @@ class SampleMaker:
         return self._question(study, facts, sides, rng)
 
     def quiz(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, turns: int) -> Sample:
-        """The report of one bare picture and up to `turns` questions in one sample: more to learn a picture, at less
-        cost."""
-        questions = self.facts[index]["questions"]
-        chosen = [questions[n] for n in rng.permutation(len(questions))[:turns]]
-        sides = rng.random() < 0.8
+        """Up to `turns` questions about one bare picture in one sample, and now and then its report: more to learn a
+        picture, at less cost. As many findings that are there are asked about as that aren't."""
+        facts, sides = self.facts[index], rng.random() < 0.8
+        chosen = _balanced(facts["questions"], rng)[:turns]
         first, *rest = [
             (q["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(q, sides))) for q in chosen
         ]
-        request = AskRequest(study=_study(pixels, sides, rng), question=first[0])
         more = [(f"Question: {text}", answer) for text, answer in rest]
-        report = "\n".join(_report_lines(self.facts[index]["report"], sides))
-        more.insert(int(rng.integers(2)), (f"{REPORT_TASK}\nDraft the report.", report))
-        return Sample(self._sample(request, [], [first[1]]).prompt, first[1], tuple(more))
+        if rng.random() < 0.15:
+            more.append((f"{REPORT_TASK}\nDraft the report.", "\n".join(_report_lines(facts["report"], sides))))
+        return self._sample(AskRequest(study=_study(pixels, sides, rng), question=first[0]), [], [first[1]], more)
 
     def _question(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
         if rng.random() < 0.08:
@@ -165,13 +185,19 @@ class SampleMaker:
         else:
             question = self._draw(facts["questions"], rng)
             about = [question["finding"]] if question["finding"] else [f["kind"] for f in facts["findings"]]
-            text, line = question["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(question, sides))
-        evidence, tail = self._evidence(about, rng)
+            text, line = question["text"], "\n".join(_answer_lines(question, sides))
+        evidence, shown = self._evidence(about, rng)
         earlier: tuple[Turn, ...] = ()
         if rng.random() < 0.15:
             before = self._draw(facts["questions"], rng)
             earlier = (Turn(before["text"], " ".join(_answer(before, sides))),)
-        return self._sample(AskRequest(study=study, question=text, earlier=earlier), evidence, [line, *tail])
+        lines = [line, *_citing(shown, about)]
+        more = [
+            (f"Question: {q['text']}", "\n".join([*_answer_lines(q, sides), *_citing(shown, [q["finding"]])]))
+            for q in _balanced(facts["questions"], rng)[:3]
+            if q["finding"]
+        ]
+        return self._sample(AskRequest(study=study, question=text, earlier=earlier), evidence, lines, more)
 
     @staticmethod
     def _draw(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
@@ -193,11 +219,11 @@ class SampleMaker:
         kinds = [finding["kind"] for finding in facts["findings"]]
         lines = [f"[diagnosis] {FINDINGS[kind].capitalize()} is likely. [image]" for kind in kinds]
         lines = lines or ["[diagnosis] No abnormality is seen. [image]"]
-        evidence, tail = self._evidence(kinds, rng)
-        return self._sample(DiagnoseRequest(study=study), evidence, [*lines, *tail])
+        evidence, shown = self._evidence(kinds, rng)
+        return self._sample(DiagnoseRequest(study=study), evidence, [*lines, *_citing(shown, kinds)])
 
-    def _evidence(self, about: Sequence[str], rng: np.random.Generator) -> tuple[list[EvidenceItem], list[str]]:
-        """Items shown (0 to 3, in random order) and the sentences that cite those on the findings in question."""
+    def _evidence(self, about: Sequence[str], rng: np.random.Generator) -> tuple[list[EvidenceItem], list[Card | str]]:
+        """Items shown, 0 to 3 in random order, and the cards and case reports they are."""
         if rng.random() >= self.knowledge:
             return [], []
         chosen: list[Card | str] = []
@@ -213,15 +239,12 @@ class SampleMaker:
             _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)
             for n, thing in enumerate(shuffled, 1)
         ]
-        tail = [
-            f"[guideline] The cited passage covers {FINDINGS[thing.finding]}: {thing.about}. [{n}]"
-            for n, thing in enumerate(shuffled, 1)
-            if isinstance(thing, Card) and thing.finding and thing.finding in about[:2]
-        ]
-        return items, tail
+        return items, shuffled
 
     @staticmethod
-    def _sample(request: Request, evidence: Sequence[EvidenceItem], lines: Sequence[str]) -> Sample:
+    def _sample(
+        request: Request, evidence: Sequence[EvidenceItem], lines: Sequence[str], more: Sequence[tuple[str, str]] = ()
+    ) -> Sample:
         draft = task_of(request).draft(request, evidence)
         kept = frozenset(name for name, _, _ in draft.parts())
-        return Sample(draft.prompt(kept, Sampling()), "\n".join(lines))
+        return Sample(draft.prompt(kept, Sampling()), "\n".join(lines), tuple(more))

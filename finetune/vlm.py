@@ -48,9 +48,9 @@ class Recipe:
     quiz_steps: int = 700
     knowledge_steps: int = 400
     vision_batch: int = 32
-    batch: int = 12
+    batch: int = 8
     quiz_batch: int = 8
-    quiz_turns: int = 5
+    quiz_turns: int = 4
     lr: float = 1e-3
     seed: int = 1
 
