@@ -51,10 +51,11 @@ def test_from_sample_study_to_a_reference_that_opens(demo: tuple[httpx.Client, s
     assert [event["event"] for event in events][:2] == ["quality", "retrieved"]
     assert events[-1]["status"] == "answered"
     assert events[-1]["identity"]["demonstration"]
-    citations = [citation for event in events for citation in event.get("citations", [])]
-    assert citations
-    for citation in citations:
-        document = client.get(f"/v1/knowledge/{citation['document_id']}").json()
-        assert document["text"][citation["start"] : citation["end"]] == citation["quote"]
+    passages = [item for item in events[1]["evidence"] if item["kind"] == "passage"]
+    assert passages
+    cited = [citation for event in events for citation in event.get("citations", []) if citation["document_id"]]
+    for reference, words in [(p, p["text"]) for p in passages] + [(c, c["quote"]) for c in cited]:
+        document = client.get(f"/v1/knowledge/{reference['document_id']}").json()
+        assert document["text"][reference["start"] : reference["end"]] == words
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
