@@ -94,7 +94,8 @@ async def _print(events: "AsyncIterator[Event]") -> None:
         match event:
             case Quality(defects=defects):
                 for defect in defects:
-                    console.print(f"[yellow]{escape(defect.message)}[/yellow]")
+                    if not defect.refuse:  # that one is said at the end, as the reason
+                        console.print(f"[yellow]{escape(defect.message)}[/yellow]")
             case Retrieved(note=note) if note:
                 console.print(f"[yellow]{escape(note)}[/yellow]")
             case Retrieved(evidence=evidence):

@@ -25,7 +25,7 @@ def fold(result: Json, event: Json) -> None:
         case "finding":
             result["findings"].append(event)
         case "done":
-            names = ("answer", "reason", "warnings", "dropped", "identity", "timings")
+            names = ("answer", "reason", "cut", "warnings", "dropped", "identity", "timings")
             result.update({name: event[name] for name in names})
         case "failed":
             result["error"] = {"type": event["type"], "message": event["message"]}

@@ -33,7 +33,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]
             yield client, process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_from_sample_study_to_a_reference_that_opens(demo: tuple[httpx.Client, subprocess.Popen[str]]) -> None:
