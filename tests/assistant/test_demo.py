@@ -54,6 +54,7 @@ def test_from_sample_study_to_a_reference_that_opens(demo: tuple[httpx.Client, s
     passages = [item for item in events[1]["evidence"] if item["kind"] == "passage"]
     assert passages
     cited = [citation for event in events for citation in event.get("citations", []) if citation["document_id"]]
+    assert cited
     for reference, words in [(p, p["text"]) for p in passages] + [(c, c["quote"]) for c in cited]:
         document = client.get(f"/v1/knowledge/{reference['document_id']}").json()
         assert document["text"][reference["start"] : reference["end"]] == words
