@@ -17,6 +17,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, drawn, write_ledger
 from finetune.memory import keep_freed_memory
 from finetune.outliers import outlier
 from finetune.phantoms import PhantomSet, augmented, batches, phantom_set
@@ -25,6 +26,7 @@ from finetune.tokenizer import text_tokenizer
 from finetune.vlm import CARD_FOLDER, PICTURE, schedule, targets
 
 SIDE, LENGTH, DIM = 112, 64, 128
+VALIDATION = 600  # phantoms on which thresholds and calibration are set
 HEAD = 4.0  # weight of the findings head beside the contrastive loss
 OTHER = "an image of another kind, not a chest radiograph"
 Labels = frozenset[str]
@@ -207,18 +209,23 @@ def main(
 
     keep_freed_memory()
     torch.manual_seed(seed)
-    data = phantom_set(cache, phantoms, seed=1_000_000, size=PICTURE)
+    data = phantom_set(cache, phantoms, seed=TRAINING_SEEDS.start, size=PICTURE)
     texts = [case_text(facts) for facts in data.facts[:3000]]
     texts += [f"{card.title}. {card.section}. {card.text}" for card in cards(CARD_FOLDER)] * 5 + [OTHER] * 50
     model, tokenizer = build(texts, out)
     train(model, tokenizer, data, steps, batch, seed)
     model.eval()
-    fresh = phantom_set(cache, 600, seed=2_000_000, size=PICTURE)
+    fresh = phantom_set(cache, VALIDATION, seed=VALIDATION_SEEDS.start, size=PICTURE)
     (out / "domains.json").write_text(json.dumps(prototypes(model, fresh, seed)) + "\n")
     legs = json.dumps(calibrate(model, tokenizer, fresh, seed), ensure_ascii=False)
     (out / "calibration.json").write_text(legs + "\n")
     weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
     save_file(weights, out / "open_clip_model.safetensors")
+    seen = TrainingLedger(
+        (("training", drawn(TRAINING_SEEDS, phantoms)), ("validation", drawn(VALIDATION_SEEDS, VALIDATION))),
+        ("the guideline cards", "drawn pictures of no real kind"),
+    )
+    write_ledger(out, seen)
     print(f"Written to {out}.")
 
 

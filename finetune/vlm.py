@@ -22,6 +22,7 @@ import typer
 from numpy.typing import NDArray
 
 from assistant import tasks
+from eval.ledger import TRAINING_SEEDS, TrainingLedger, drawn, write_ledger
 from finetune.memory import keep_freed_memory
 from finetune.phantoms import PhantomSet, augmented, batches, fingerprint, phantom_set
 from finetune.samples import FINDINGS, Sample, SampleMaker, cards, case_text
@@ -324,7 +325,7 @@ def main(
     keep_freed_memory()
     recipe = Recipe()
     count = max(256, int(recipe.phantoms * min(1.0, scale)))
-    trainer = Trainer(recipe, phantom_set(cache, count, seed=1_000_000, size=PICTURE), out)
+    trainer = Trainer(recipe, phantom_set(cache, count, seed=TRAINING_SEEDS.start, size=PICTURE), out)
     rooms = fingerprint(Path(__file__).parent, CARD_FOLDER, Path(tasks.__file__).parent)  # what samples are made of
     kept = cache / f"vlm-{rooms}-{hashlib.sha256(repr((recipe, scale)).encode()).hexdigest()[:8]}"
 
@@ -335,6 +336,7 @@ def main(
     trainer.stage(Path(f"{kept}-2.pt"), lambda: trainer.quiz(steps(recipe.quiz_steps), recipe.lr))
     trainer.stage(Path(f"{kept}-3.pt"), lambda: trainer.knowledge(steps(recipe.knowledge_steps), recipe.lr / 2))
     trainer.save()
+    write_ledger(out, TrainingLedger((("training", drawn(TRAINING_SEEDS, count)),), ("the guideline cards",)))
     print(f"Written to {out}.")
 
 
