@@ -51,8 +51,12 @@ def load_encoders(image_text: str, text: str) -> Encoders:
     """The encoders that settings name, with what was calibrated for them. Raises `Misconfigured`."""
     from retrieval.encoders import load_image_text, load_text
 
-    calibration = _calibration(image_text, "image_text") | _calibration(text, "text")
-    return Encoders(load_image_text(image_text), load_text(text), calibration)
+    return Encoders(load_image_text(image_text), load_text(text), calibration(image_text, text))
+
+
+def calibration(image_text: str, text: str) -> dict[str, Any]:
+    """What was calibrated for these encoders, by leg. Raises `Misconfigured`."""
+    return _calibration(image_text, "image_text") | _calibration(text, "text")
 
 
 def encoder_folder(name: str, part: Literal["image_text", "text"]) -> Path | None:

@@ -1,0 +1,198 @@
+"""`consult eval`: sit benchmarks, compare two results, list what can be sat."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer._click.core import Context
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
+    from eval.exam.run import Exam
+
+
+class RunByDefault(TyperGroup):
+    """`consult eval vqa-closed` is `consult eval run vqa-closed`."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=RunByDefault, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def evaluate() -> None:
+    """Say how good a model is: `consult eval NAME...` or `consult eval --quick` (that is: `consult eval run …`)."""
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", help="Benchmarks: see `consult eval list`.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The quick subset, minutes on two cores.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every benchmark that needs no data, whole: overnight.")
+    ] = False,
+    n: Annotated[int | None, typer.Option("--n", "-n", min=2, help="Items of each benchmark.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the exam; the same command goes on after a kill.")] = Path(
+        "exam"
+    ),
+    data: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FOLDER", help="Where a data set lies; again for each.")
+    ] = None,
+    engine: Annotated[Literal["local", "http"] | None, typer.Option(help="Instead of the one in the settings.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model: pocket, a folder, or as the server calls it.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of the OpenAI-compatible server, with --engine http.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
+    knowledge: Annotated[
+        Literal["bundled", "own", "none"],
+        typer.Option(help="Bundled cards and synthetic cases, this installation's own library, or none."),
+    ] = "bundled",
+    seed: Annotated[int, typer.Option(min=0, help="Other items; the same seed gives the same numbers.")] = 0,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Items asked at once; more than one pays with --engine http.")
+    ] = 1,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the folder holds.")] = False,
+) -> None:
+    """Sit benchmarks; writes results.json, table.md and plots into the folder."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from assistant.errors import BadInput
+    from eval.exam.run import Exam
+    from eval.exam.tables import markdown
+
+    asked = names or _standard(quick, everything)
+    if not asked:
+        raise BadInput("Name a benchmark, or say --quick or --all. `consult eval list` names them.")
+    exam = Exam(
+        benchmarks=_benchmarks(asked, data or []), settings=_settings(engine, model, url), out=out, n=n, quick=quick,
+        seed=seed, adapter=adapter, knowledge=knowledge, at_once=at_once,
+    )  # fmt: skip
+    if fresh:
+        _forget(out)
+    results = _hold(exam)
+    Console().print(Markdown(markdown(results)))
+    Console(stderr=True).print(f"[dim]{out}/results.json, {out}/table.md, {out}/plots/[/dim]", highlight=False)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder or results.json of the first exam.")],
+    b: Annotated[Path, typer.Argument(help="And of the second.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for compare.md and compare.png.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap and the permutation test.")] = 0,
+) -> None:
+    """Paired differences, B minus A, with 95 % intervals and a permutation test."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from eval.exam import plots
+    from eval.exam.compare import compare
+    from eval.exam.tables import differences
+
+    found = compare(a, b, seed)
+    text = differences(found)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "compare.md").write_text(text, encoding="utf-8")
+        rows = [(f"{name}: {figure}", d.value, d.low, d.high) for name, ds in found.items() for figure, d in ds.items()]
+        plots.forest(rows, out / "compare.png", "B minus A", chance=0.0)
+    Console().print(Markdown(text))
+
+
+@app.command("list")
+def names() -> None:
+    """What can be sat: items in the whole set and in the quick one, and what data it needs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from eval.exam.registry import installed
+
+    table = Table("name", "what", "items", "quick", "needs")
+    for name, made in installed().items():
+        table.add_row(name, made.title, str(made.full), str(made.quick or ""), made.needs_data)
+    table.add_row("robustness:NAME", "any of these on pictures corrupted at five severities", "", "", "")
+    table.add_row("FILE.py", "a benchmark of your own, see eval/README.md", "", "", "")
+    Console().print(table)
+
+
+def _standard(quick: bool, everything: bool) -> list[str]:
+    from eval.exam.registry import installed
+
+    free = {name: made for name, made in installed().items() if not made.needs_data}
+    if quick:
+        return [name for name, made in free.items() if made.quick]
+    return [*free, "robustness:vqa-closed"] if everything else []
+
+
+def _benchmarks(asked: list[str], data: list[str]) -> dict[str, Any]:
+    from assistant.errors import BadInput
+    from eval.exam.registry import find
+
+    folders = dict(line.split("=", 1) for line in data if "=" in line)
+    if len(folders) != len(data) or (strangers := set(folders) - set(asked)):
+        wrong = ", ".join(sorted(strangers)) if len(folders) == len(data) else "a value without ="
+        raise BadInput(f"--data is NAME=FOLDER with a benchmark that is sat; wrong: {wrong}.")
+    for name, folder in folders.items():
+        if not Path(folder).is_dir():
+            raise BadInput(f"--data {name}: {folder} is not a folder.")
+    return {name: find(name, Path(folders[name]) if name in folders else None) for name in asked}
+
+
+def _settings(engine: str | None, model: str | None, url: str | None) -> "Settings":
+    from assistant.settings import EngineSettings, load_settings
+
+    settings = load_settings()
+    changes = {key: value for key, value in (("kind", engine), ("model", model), ("url", url)) if value is not None}
+    if not changes:
+        return settings
+    changed = EngineSettings.model_validate({**settings.engine.model_dump(), **changes})
+    return settings.model_copy(update={"engine": changed})
+
+
+def _forget(out: Path) -> None:
+    """Only what an exam wrote: somebody may have named a folder with other things in it."""
+    import shutil
+
+    for name in ("journal", "library", "plots"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("results.json", "table.md"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _hold(exam: "Exam") -> Any:
+    import asyncio
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from eval.exam.run import hold
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def watch(name: str, done: int, total: int) -> Callable[[], None]:
+            task = progress.add_task(name, total=total, completed=done)
+            return lambda: progress.advance(task)
+
+        return asyncio.run(hold(exam, watch))

@@ -1,0 +1,83 @@
+"""Nothing is asked that the model learnt from, or that the library holds: patients and phantom seeds are compared
+before an exam starts, pictures as they are made, and the first leak ends it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from assistant.assistant import Assistant
+from assistant.engines.card import pocket_folder
+from assistant.requests import Request
+from assistant.settings import Settings
+from eval.exam.benchmark import Item
+from eval.exam.library import phantoms_of
+from eval.leaks import Seeds, Seen, Trace, check, library_seen, trace
+from eval.ledger import read_ledger
+from retrieval.index import encoder_folder
+
+
+class Guard:
+    """`notes`: whose training isn't known, so that nothing can be said of it."""
+
+    def __init__(self, corpus: Seen, training: Sequence[Seen], notes: Sequence[str] = ()) -> None:
+        self.corpus, self.training, self.notes = corpus, tuple(training), tuple(notes)
+
+    @classmethod
+    def over(cls, assistant: Assistant, settings: Settings, adapter: str | None = None) -> "Guard":
+        """Over the library the assistant searches, and the ledgers beside its model, adapter and image encoder."""
+        folders = {
+            f"the model {settings.engine.model}": _model_folder(settings),
+            f"the image encoder {settings.encoders.image_text}": encoder_folder(
+                settings.encoders.image_text, "image_text"
+            ),
+        }
+        if adapter:
+            folders[f"the adapter {adapter}"] = settings.engine.adapters.get(adapter)
+        ledgers = {who: read_ledger(folder) if folder else None for who, folder in folders.items()}
+        unknown = [
+            f"What {who} learnt from is not declared (no trained_on.json): only the library was checked for leaks."
+            for who, ledger in ledgers.items()
+            if ledger is None
+        ]
+        return cls(_corpus(assistant), [ledger for ledger in ledgers.values() if ledger], unknown)
+
+    def admit(self, items: Sequence[Item]) -> list[Item]:
+        """The same items, with pictures that are checked when they are made. Raises `LeakFound`."""
+        self._check([_trace(item) for item in items])
+        return [replace(item, request=self._checked(item)) for item in items]
+
+    def _checked(self, item: Item) -> Callable[[], Request]:
+        def make() -> Request:
+            request = item.request()
+            pictures = request.study.pictures + (request.prior.pictures if request.prior else ())
+            seen = trace(item.id, [picture.pixels for picture in pictures], item.cluster or None, _seeds(item))
+            self._check([seen])
+            return request
+
+        return make
+
+    def _check(self, traces: Sequence[Trace]) -> None:
+        check(Seen("this exam", tuple(traces)), [self.corpus], self.training)
+
+
+def _model_folder(settings: Settings) -> Path | None:
+    """None for a served model, and for a name on a hub."""
+    if settings.engine.kind != "local":
+        return None
+    folder = pocket_folder() if settings.engine.model == "pocket" else Path(settings.engine.model).expanduser()
+    return folder if folder.is_dir() else None
+
+
+def _trace(item: Item) -> Trace:
+    return Trace(item.id, item.cluster or None, _seeds(item))
+
+
+def _seeds(item: Item) -> tuple[Seeds, ...]:
+    return tuple(Seeds(family, seed, seed) for family, seed in item.phantoms)
+
+
+def _corpus(assistant: Assistant) -> Seen:
+    """The library's cases; phantoms among them by their seeds, as two phantoms look alike to a hash."""
+    seen = library_seen(assistant.library)
+    known = {case.id: phantoms_of(case) for case in assistant.library.cases()}
+    return replace(seen, traces=tuple(replace(one, phantoms=known[one.id]) for one in seen.traces))

@@ -1,0 +1,88 @@
+"""What is searched while a benchmark is sat. Each corpus has a library of its own below the exam's folder; the user's
+own is only read."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from assistant.assistant import Assistant
+from assistant.settings import Settings
+from eval.exam.benchmark import Corpus
+from eval.leaks import Seeds
+from eval.ledger import CORPUS_SEEDS
+from eval.phantoms import make_phantom
+from eval.phantoms.cli import truth
+from retrieval.cases import picture_reader
+from retrieval.index import Encoders, calibration
+from retrieval.ingest import add_cases, add_documents, bundled_sources, find_sources
+from retrieval.library import Library
+from retrieval.retriever import Retriever
+from retrieval.store import open_store
+from retrieval.types import Case
+
+CASES = 48  # phantoms of the training family beside the cards
+_PHANTOM = re.compile(r"Synthetic study, family (\S+), seed (\d+)")
+
+
+def bundled_documents() -> list[Path]:
+    return [source.data for source in bundled_sources() if isinstance(source.data, Path)]
+
+
+def phantom_cases(folder: Path, n: int = CASES, first: int = CORPUS_SEEDS.start, family: str = "train") -> Path:
+    """Pictures and a manifest of `n` phantoms; returns the manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "studies.jsonl"
+    with manifest.open("w", encoding="utf-8") as lines:
+        for seed in range(first, first + n):
+            phantom = make_phantom(seed, family=family)
+            Image.fromarray(phantom.pixels).save(folder / f"{phantom.id}.png")
+            lines.write(json.dumps(truth(phantom, f"{phantom.id}.png"), ensure_ascii=False) + "\n")
+    return manifest
+
+
+def phantoms_of(case: Case) -> tuple[Seeds, ...]:
+    """Which phantom a case is, as its source says; () for a patient's."""
+    return tuple(Seeds(family, int(seed), int(seed)) for family, seed in _PHANTOM.findall(case.source))
+
+
+BUNDLED = Corpus("bundled", bundled_documents, phantom_cases)
+NONE = Corpus("none")
+
+
+@contextmanager
+def over(assistant: Assistant, settings: Settings, corpus: Corpus, folder: Path) -> Iterator[Assistant]:
+    """The same engine and encoders over the library of this corpus, built below `folder` where it isn't yet."""
+    store, library = open_store(folder / corpus.name), Library(folder / corpus.name)
+    old = assistant.retriever
+    try:
+        if not (done := folder / corpus.name / "complete").exists():
+            _fill(Retriever(store, library, old.image_text, old.text), settings, corpus, folder / corpus.name)
+            done.touch()
+        retriever = Retriever(store, library, old.image_text, old.text, old.selection)
+        yield Assistant(assistant.engine, retriever, assistant.domains)
+    finally:
+        store.close()
+        library.close()
+
+
+def _fill(retriever: Retriever, settings: Settings, corpus: Corpus, home: Path) -> None:
+    assert retriever.image_text is not None
+    legs = calibration(settings.encoders.image_text, settings.encoders.text)
+    encoders = Encoders(retriever.image_text, retriever.text, legs)
+    if corpus.documents:
+        bundled = {source.data: source for source in bundled_sources()}
+        sources = [bundled.get(source.data, source) for source in find_sources(corpus.documents())]
+        add_documents(retriever.library, retriever.store, encoders, sources)
+    if corpus.cases:
+        add_cases(retriever.library, retriever.store, encoders, corpus.cases(home / "cases"), picture_reader())
+
+
+def contents(library: Library) -> str:
+    """Eight hex digits of what a library holds: an exam isn't mixed with one over another library."""
+    ids = sorted([passage.id for passage in library.passages()] + [case.id for case in library.cases()])
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]

@@ -1,0 +1,66 @@
+"""Closed questions: engines with known faults, and figures that must say exactly that."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from eval.exam.benchmark import Scores
+from eval.exam.candidate import Candidate
+from eval.exam.sitting import Journal, sit
+from tests.assistant.parts import make_assistant
+from tests.eval.fakes import FAKES, ITEMS, Small
+
+NAN = math.nan
+EXPECTED = {  # accuracy, balanced, sensitivity, specificity, answered, copy-reference, over-reliance
+    "always yes": (0.5, 0.5, 1, 0, 1, 1, 0),
+    "copies the first reference": (0.5, 0.5, 0.5, 0.5, 1, 1, 1),
+    "ignores references": (1, 1, 1, 1, 1, 0, NAN),
+    "always abstains": (0, 0, 0, 0, 0, NAN, 0),
+    "perfect": (1, 1, 1, 1, 1, 0, NAN),
+}
+FIGURES = (
+    "accuracy", "balanced accuracy", "sensitivity", "specificity", "answered", "copy-reference rate",
+    "over-reliance rate",
+)  # fmt: skip
+
+
+async def scores_of(home: Path, fake: str) -> list[Scores]:
+    assistant, benchmark = make_assistant(home / "home", FAKES[fake]), Small()
+    try:
+        journal = Journal(home / "journal" / "small.jsonl", {})
+        rows = await sit(benchmark, Candidate(assistant), list(benchmark.items(ITEMS, 0)), journal)
+    finally:
+        await assistant.close()
+    return [row.scores for row in rows]
+
+
+@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.anyio
+async def test_the_figures_say_what_is_wrong_with_an_engine(fake: str, tmp_path: Path) -> None:
+    scores = await scores_of(tmp_path, fake)
+    figures = Small().figures
+    found = [figures[name](scores) for name in FIGURES]
+    assert found == pytest.approx(EXPECTED[fake], nan_ok=True)
+
+
+@pytest.mark.anyio
+async def test_the_picture_alone_is_asked_apart(tmp_path: Path) -> None:
+    """The copier sees well when no reference is shown to it."""
+    scores = await scores_of(tmp_path, "copies the first reference")
+    assert Small().figures["balanced accuracy without references"](scores) == 1
+
+
+@pytest.mark.anyio
+async def test_plots_are_drawn_where_likelihoods_are_known(tmp_path: Path) -> None:
+    from eval.exam.benchmark import Row
+
+    rows = [
+        Row(id=str(n), scores={"truth": n % 2 == 0, "p": (n % 5) / 5, "said": True, "right": n % 2 == 0})
+        for n in range(20)
+    ]
+    (tmp_path / "plots").mkdir()
+    drawn = Small().draw(rows, tmp_path / "plots")
+    assert len(drawn) == 3
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+    assert Small().draw([Row(id="1", scores={"truth": True, "p": None})], tmp_path / "plots") == []

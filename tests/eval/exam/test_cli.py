@@ -1,0 +1,115 @@
+"""`consult eval` as its user types it; the bundled models sit nothing here, a fake assistant does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from assistant.assistant import Assistant
+from assistant.errors import BadInput
+from assistant.settings import Settings
+from eval.exam import registry
+from eval.exam.cli import app
+from eval.exam.registry import find
+from tests.assistant.parts import make_assistant
+from tests.eval.fakes import FAKES, Small, says, sees
+
+OWN = """
+from collections.abc import Iterator
+from tests.eval.fakes import Small
+
+
+class Mine(Small):
+    name = "mine"
+"""
+
+
+@pytest.fixture
+def exam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """Every exam is sat by `exam["fake"]` over the small set."""
+    chosen: dict[str, Any] = {"fake": FAKES["perfect"]}
+
+    def opened(settings: Settings) -> Assistant:
+        return make_assistant(tmp_path / "home", lambda prompt: chosen["fake"](prompt))
+
+    monkeypatch.setattr(Assistant, "open", opened)
+    monkeypatch.setattr(registry, "_installed", lambda name: Small)
+    monkeypatch.chdir(tmp_path)
+    return chosen
+
+
+def eval_(*arguments: str) -> Any:
+    """Errors of the tree come out as exceptions here; `assistant.cli.main` prints them."""
+    result = CliRunner().invoke(app, list(arguments))
+    if isinstance(result.exception, BadInput):
+        raise result.exception
+    return result
+
+
+def test_an_exam_writes_results_table_and_plots(exam: dict[str, Any], tmp_path: Path) -> None:
+    result = eval_("small", "--out", "a", "--knowledge", "none")
+    assert result.exit_code == 0, result.output
+    assert "balanced accuracy" in result.stdout
+    told = json.loads((tmp_path / "a/results.json").read_text())
+    assert told["benchmarks"]["small"]["figures"]["accuracy"]["value"] == 1.0
+    assert "| accuracy | 1.00" in (tmp_path / "a/table.md").read_text()
+    assert (tmp_path / "a/plots/headlines.png").is_file()
+
+
+def test_the_same_exam_again_asks_nothing_and_says_the_same(exam: dict[str, Any], tmp_path: Path) -> None:
+    eval_("small", "--out", "a", "--knowledge", "none")
+    before = (tmp_path / "a/results.json").read_bytes()
+    exam["fake"] = FAKES["always abstains"]  # would be seen if anything were asked
+    eval_("small", "--out", "a", "--knowledge", "none")
+    assert (tmp_path / "a/results.json").read_bytes() == before
+
+
+def test_a_folder_of_another_exam_is_refused_until_fresh(exam: dict[str, Any], tmp_path: Path) -> None:
+    eval_("small", "--out", "a", "--knowledge", "none")
+    with pytest.raises(BadInput, match="differs in: seed"):
+        eval_("small", "--out", "a", "--knowledge", "none", "--seed", "1")
+    (tmp_path / "a/mine.txt").write_text("kept")
+    assert eval_("small", "--out", "a", "--knowledge", "none", "--seed", "1", "--fresh").exit_code == 0
+    assert (tmp_path / "a/mine.txt").read_text() == "kept"
+
+
+def test_two_exams_are_compared(exam: dict[str, Any], tmp_path: Path) -> None:
+    exam["fake"] = FAKES["always yes"]
+    eval_("small", "--out", "a", "--knowledge", "none")
+    exam["fake"] = lambda prompt: says(sees(prompt))
+    eval_("small", "--out", "b", "--knowledge", "none")
+    result = eval_("compare", "a", "b", "--out", "c")
+    assert result.exit_code == 0, result.output
+    assert "| accuracy | +0.500 |" in (tmp_path / "c/compare.md").read_text()
+    assert (tmp_path / "c/compare.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says_"),
+    [
+        ([], "Name a benchmark"),
+        (["small", "--data", "other=."], "other"),
+        (["small", "--data", "small"], "without ="),
+        (["small", "--data", "small=nowhere"], "is not a folder"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told(arguments: list[str], says_: str, exam: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=says_):
+        eval_("run", *arguments)
+
+
+def test_a_file_of_ones_own_is_a_benchmark(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(OWN)
+    assert find(str(tmp_path / "mine.py")).name == "mine"
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(BadInput, match="defines 0 benchmarks"):
+        find(str(tmp_path / "empty.py"))
+    with pytest.raises(BadInput, match="not a Python file"):
+        find(str(tmp_path / "absent.py"))
+
+
+def test_an_unknown_benchmark_is_told() -> None:
+    with pytest.raises(BadInput, match="no benchmark 'vqa-opened'"):
+        find("vqa-opened")

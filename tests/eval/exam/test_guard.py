@@ -1,0 +1,90 @@
+"""An exam that asks about what was seen before ends before it says anything."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from assistant.assistant import Assistant
+from assistant.requests import AskRequest
+from assistant.settings import Settings
+from assistant.study import Picture, Study
+from eval.errors import LeakFound
+from eval.exam.benchmark import Item
+from eval.exam.guard import Guard
+from eval.leaks import Seeds, Seen, Trace, picture_hash
+from eval.phantoms import make_phantom
+from retrieval.cases import picture_reader
+from retrieval.index import Encoders
+from retrieval.ingest import add_cases
+from tests.assistant.parts import make_assistant
+
+NOTHING = Seen("nothing")
+
+
+def item(pixels: np.ndarray, *, cluster: str = "", phantoms: tuple[tuple[str, int], ...] = ()) -> Item:  # type: ignore[type-arg]
+    request = AskRequest(study=Study((Picture(pixels, "DX", "PA"),)), question="Is there a nodule?")
+    return Item(id="item-1", truth={}, request=lambda: request, cluster=cluster, phantoms=phantoms)
+
+
+@pytest.fixture(scope="module")
+def film() -> "np.ndarray":  # type: ignore[type-arg]
+    return make_phantom(3, size=256).pixels
+
+
+def test_a_picture_of_the_training_is_found_when_it_is_made(film: "np.ndarray") -> None:  # type: ignore[type-arg]
+    training = Seen("training", (Trace("learnt-7", hashes=picture_hash(film)[None]),))
+    brighter = np.clip(film * 1.05, 0, 255).astype(np.uint8)
+    (guarded,) = Guard(NOTHING, [training]).admit([item(brighter)])
+    with pytest.raises(LeakFound, match="item-1 – learnt-7"):
+        guarded.request()
+    (other,) = Guard(NOTHING, [training]).admit([item(make_phantom(4, size=256).pixels)])
+    assert other.request().study.pictures
+
+
+def test_a_phantom_of_the_training_is_found_before_it_is_drawn(film: "np.ndarray") -> None:  # type: ignore[type-arg]
+    training = Seen("training", (Trace("train", phantoms=(Seeds("train", 0, 9),)),))
+    with pytest.raises(LeakFound):
+        Guard(NOTHING, [training]).admit([item(film, phantoms=(("train", 3),))])
+    Guard(NOTHING, [training]).admit([item(film, phantoms=(("exam", 3),))])
+
+
+def with_case(home: Path, pixels: "np.ndarray", **line: str) -> Assistant:  # type: ignore[type-arg]
+    assistant = make_assistant(home / "home", ["[answer] Yes."])
+    home.joinpath("cases").mkdir()
+    Image.fromarray(pixels).save(home / "cases/film.png")
+    manifest = home / "cases/studies.jsonl"
+    manifest.write_text(json.dumps({"file": "film.png", "report": "A nodule.", **line}) + "\n")
+    retriever = assistant.retriever
+    assert retriever.image_text is not None
+    encoders = Encoders(retriever.image_text, retriever.text)
+    add_cases(retriever.library, retriever.store, encoders, manifest, picture_reader())
+    return assistant
+
+
+@pytest.mark.parametrize("line", [{"patient": "ANN-1"}, {}])
+def test_a_patient_or_picture_of_the_library_is_found(line: dict[str, str], film: "np.ndarray", tmp_path: Path) -> None:  # type: ignore[type-arg]
+    assistant = with_case(tmp_path, film, **line)
+    guard = Guard.over(assistant, Settings(home=tmp_path / "home"))
+    if line:
+        with pytest.raises(LeakFound) as told:
+            guard.admit([item(make_phantom(9, size=256).pixels, cluster="ANN-1")])
+        assert "ANN-1" not in str(told.value)
+    (guarded,) = guard.admit([item(film)])
+    with pytest.raises(LeakFound):
+        guarded.request()
+
+
+def test_the_bundled_models_declare_what_they_learnt_from(tmp_path: Path) -> None:
+    guard = Guard.over(make_assistant(tmp_path / "home", [""]), Settings(home=tmp_path / "home"))
+    assert guard.notes == ()
+    with pytest.raises(LeakFound):
+        guard.admit([item(np.zeros((64, 64), np.uint8), phantoms=(("train", 1_000_000),))])
+
+
+def test_a_model_without_a_ledger_is_told_of(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", engine={"kind": "http", "model": "big"})  # type: ignore[arg-type]
+    (note,) = Guard.over(make_assistant(tmp_path / "home", [""]), settings).notes
+    assert "big" in note
