@@ -17,7 +17,9 @@ _CHANGE = re.compile(
     r"progress(?:ed|es|ing|ion|ive)|regress(?:ed|es|ing|ion)|resol(?:ved|ves|ving|ution)|clear(?:ed|ing)|"
     r"enlarging|grow(?:n|s|ing|th)|shrunk|shrinking|develop(?:ed|ing)|becom(?:e|es|ing)|became|"
     r"(?:now|again|still|no longer) (?:seen|visible|present|larger|smaller|resolved)|"
-    r"(?:larger|smaller|worse|better) than (?:before|previously))\b",
+    r"(?:larger|smaller|worse|better) than (?:before|previously)|"
+    r"(?:is|are|looks?|appears?) (?:\w+ )?(?:larger|smaller|bigger)(?! than \d))\b|"
+    r"^\W*(?:larger|smaller|bigger)\b(?! than \d)",
     re.IGNORECASE,
 )
 _SIDE = re.compile(r"\b(left|right)(?:-sided|wards?)?\b|\b([RL])(?:[UML]L|HD)\b", re.IGNORECASE)

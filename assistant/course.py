@@ -35,7 +35,8 @@ class Course:
 
     @property
     def situation(self) -> Situation:
-        sides = all(picture.shows_sides for picture in self.pictures)
+        known = all(picture.orientation for picture in self.pictures)  # a lateral view shows no side, and hides none
+        sides = known and any(picture.shows_sides for picture in self.pictures)
         return Situation(sides=sides, prior=self.request.prior is not None)
 
     @property

@@ -17,7 +17,7 @@ from assistant.engines.fake import INFO, FakeEngine
 from assistant.errors import EngineDown, TooLarge
 from assistant.events import Done, Event, Finding, Quality, Retrieved, Sentence
 from assistant.requests import DiagnoseRequest, ReportRequest, Request, Turn
-from assistant.study import Picture, Study
+from assistant.study import Orientation, Picture, Study
 from retrieval.domain import Domains
 from tests.assistant.parts import CARD, ask, make_assistant, study
 
@@ -206,6 +206,17 @@ def test_sides_of_a_picture_that_hangs_unknown_are_not_stated(tmp_path: Path) ->
     events = run(make_assistant(tmp_path, [GOOD]), ask(study=study(sides=False)))
     assert [sentence.text for sentence in sentences(events)] == ["It blunts the costophrenic angle."]
     assert "side" in done(events).dropped[0].why
+
+
+def test_a_lateral_view_hides_no_side_that_the_frontal_one_shows(tmp_path: Path) -> None:
+    frontal = study().pictures[0]
+    lateral = replace(frontal, view="LATERAL", orientation=Orientation(right="A", down="F"))
+    hanging_unknown = replace(frontal, orientation=None)
+    for second, stated in ((lateral, True), (hanging_unknown, False)):
+        events = run(make_assistant(tmp_path, [GOOD]), ask(study=Study((frontal, second))))
+        assert any("left" in sentence.text for sentence in sentences(events)) == stated
+    alone = run(make_assistant(tmp_path, [GOOD]), ask(study=Study((lateral,))))
+    assert not any("left" in sentence.text for sentence in sentences(alone))
 
 
 def test_an_invented_source_buys_nothing(tmp_path: Path) -> None:

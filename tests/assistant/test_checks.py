@@ -29,6 +29,9 @@ def line(text: str, *sources: int, image: bool = True) -> Line:
         "Worsening consolidation.",
         "Improved aeration.",
         "Increase in size of the nodule.",
+        "Larger.",
+        "The effusion is smaller.",
+        "It appears slightly larger.",
     ],
 )
 def test_change_is_withheld_without_a_prior_only(text: str) -> None:
@@ -36,7 +39,13 @@ def test_change_is_withheld_without_a_prior_only(text: str) -> None:
     assert withhold(line(text), KNOWN) is None
 
 
-@pytest.mark.parametrize("text", ["There is a small effusion.", "No renewal is needed.", "The heart is enlarged."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "There is a small effusion.", "No renewal is needed.", "The heart is enlarged.", "It is larger than 10 mm.",
+        "The larger nodule is in the upper zone.", "Smaller than 8 mm.",
+    ],
+)  # fmt: skip
 def test_a_plain_statement_needs_no_prior(text: str) -> None:
     assert withhold(line(text), UNKNOWN) is None
 
