@@ -1,0 +1,112 @@
+"""Report drafting on phantoms of the held-out families, compared by findings and impression.
+
+Technique is left out of every comparison: it repeats what the request says, and would be most of the overlap. A draft
+that was refused is an empty one. `judged` lets a second model count the errors once the exam is over.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from assistant.engines.base import Engine
+from assistant.requests import ReportRequest
+from eval.benchmarks.phantom_items import TOLD, drawn, rendered, sides_of, spoken, whose
+from eval.benchmarks.vqa_open import bleu, side_against
+from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Row, Scores, mean_of
+from eval.metrics.contradiction import contradictions
+from eval.metrics.judge import JudgeSummary, judge, summary
+from eval.metrics.labeller import FindingF1, f1_of_counts, finding_counts
+from eval.metrics.text import bleu_statistics, meteor, rouge_l
+from eval.phantoms import Phantom
+from eval.phantoms.text import Report
+
+PLACE = 3
+SECTIONS = ("findings", "impression")
+_BOTH_VIEWS = 4  # one study in so many has a lateral film, too; no divisor of the number of families
+
+
+class ReportDraft(Benchmark):
+    name = "report"
+    title = "Report drafts (phantoms, held-out families)"
+    full, quick = 600, 30
+    headline = "finding F1, micro"
+
+    def items(self, n: int, seed: int) -> Iterator[Item]:
+        for number, phantom in zip(range(n), drawn(PLACE, seed), strict=False):
+            yield item_of(phantom, ("LATERAL",) if number % _BOTH_VIEWS == _BOTH_VIEWS - 1 else ())
+
+    def score(self, item: Item, answers: Mapping[str, Answer]) -> Scores:
+        answer, reference = answers["asked"], item.truth["report"]
+        draft, sides = spoken(answer, *SECTIONS), item.truth["sides"]
+        written = {sentence.section for sentence in answer.sentences}
+        told = [f"[{sentence.section}] {sentence.text}" for sentence in answer.sentences]
+        return {
+            "answered": bool(draft),
+            "counts": finding_counts([reference], [draft])[0].tolist(),
+            "bleu": bleu_statistics(draft, reference).tolist(),
+            "rouge_l": rouge_l(draft, reference),
+            "meteor": meteor(draft, reference),
+            "contradicts_itself": bool(contradictions(told)) if draft else None,
+            "wrong_side": side_against(draft, sides) if sides else None,
+            "words": [len(draft.split()), len(reference.split())],
+            **{f"no_{section}": section not in written if draft else None for section in SECTIONS},
+        }
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        return {
+            "finding F1, micro": lambda rows: _f1(rows).micro,
+            "finding F1, macro": lambda rows: _f1(rows).macro,
+            **{f"F1: {label}": partial(_f1_of, label) for label in TOLD},
+            **{f"BLEU-{n}": bleu(n) for n in range(1, 5)},
+            "ROUGE-L": mean_of("rouge_l"),
+            "METEOR (no synonyms)": mean_of("meteor"),
+            "contradiction rate": mean_of("contradicts_itself"),
+            "wrong side": mean_of("wrong_side"),
+            "length ratio": length_ratio,
+            **{f"without {section}": mean_of(f"no_{section}") for section in SECTIONS},
+            "answered": mean_of("answered"),
+        }
+
+
+def item_of(phantom: Phantom, more: tuple[str, ...] = ()) -> Item:
+    """`more`: views beside the frontal one."""
+    return Item(
+        id=f"{phantom.family}-{phantom.seed}",
+        truth={"report": compared(phantom.report), "sides": sides_of(phantom)},
+        request=partial(_request, phantom, more),
+        **whose(phantom, view=" and ".join((phantom.view, *more)), findings=_findings(phantom)),
+    )
+
+
+def _findings(phantom: Phantom) -> str:
+    return "one or more" if phantom.findings else "none"
+
+
+def compared(report: Report) -> str:
+    """The part of a report that a draft is compared with."""
+    return f"{report.findings} {report.impression}"
+
+
+def _request(phantom: Phantom, more: tuple[str, ...]) -> ReportRequest:
+    return ReportRequest(study=rendered(phantom, *more))
+
+
+def _f1(rows: Sequence[Scores]) -> FindingF1:
+    return f1_of_counts([row["counts"] for row in rows])
+
+
+def _f1_of(label: str, rows: Sequence[Scores]) -> float:
+    return {str(name): value for name, value in _f1(rows).findings.items()}[label]
+
+
+def length_ratio(rows: Sequence[Scores]) -> float:
+    """Words of all drafts over words of all references."""
+    drafts, references = (sum(row["words"][n] for row in rows) for n in (0, 1))
+    return drafts / references if references else float("nan")
+
+
+async def judged(rows: Sequence[Row], engine: Engine, *, seed: int = 0) -> JudgeSummary:
+    """Errors in the drafts of these rows by the engine's count, a draft after another; rows that failed or hold no
+    draft are left out. Raises what `Engine.stream` raises."""
+    drafts = [(row.truth["report"], spoken(row.answers["asked"], *SECTIONS)) for row in rows if row.error is None]
+    return summary([await judge(engine, reference, draft, seed=seed) for reference, draft in drafts if draft])
