@@ -27,7 +27,7 @@ class Line:
 
 def parse(raw: str, sections: Sequence[str], *, complete: bool = True) -> Iterator[Line]:
     """The sentences of one raw line. A line without a known section belongs to the first of `sections`; text that
-    holds no letter is passed over. Never raises."""
+    holds no letter, nor is a number by itself, is passed over. Never raises."""
     section, rest = sections[0], _MARKUP.sub("", raw).strip()
     if match := _SECTION.match(rest):
         name = match[1].lower()
@@ -38,7 +38,8 @@ def parse(raw: str, sections: Sequence[str], *, complete: bool = True) -> Iterat
         found = [source.strip().lower() for group in _SOURCES.findall(piece) for source in re.split("[,;]", group)]
         text = " ".join(_SOURCES.sub(" ", piece).split())
         text = re.sub(r"\s+([.,;:!?])", r"\1", text)
-        if not any(character.isalpha() for character in text):
+        said = str.isalpha if len(pieces) > 1 else str.isalnum  # "14." may be an answer; before other words it numbers
+        if not any(map(said, text)):
             continue
         numbers = tuple(dict.fromkeys(int(source) for source in found if source != "image"))
         whole = complete or position < len(pieces) - 1

@@ -44,6 +44,12 @@ def test_markup_is_taken_off_and_empty_lines_are_passed_over() -> None:
     assert one("- **[answer]** Normal.").text == "Normal."
     assert not list(parse("", SECTIONS))
     assert not list(parse("[answer] [1]", SECTIONS))
+    assert not list(parse("[answer] ...", SECTIONS))
+
+
+def test_a_number_alone_is_an_answer_and_before_words_it_is_not() -> None:
+    assert one("[answer] 14. [image]").text == "14."
+    assert [line.text for line in parse("1. The heart is large.", SECTIONS)] == ["The heart is large."]
 
 
 def test_a_broken_off_sentence_is_incomplete() -> None:
@@ -58,7 +64,7 @@ def test_a_broken_off_sentence_is_incomplete() -> None:
 def test_parse_never_raises_and_never_invents(raw: str) -> None:
     for line in parse(raw, SECTIONS):
         assert line.section in SECTIONS
-        assert any(character.isalpha() for character in line.text)
+        assert any(character.isalnum() for character in line.text)
 
 
 @given(st.text(alphabet="ab.\n []1", max_size=60), st.integers(1, 7))
