@@ -1,11 +1,10 @@
 """Two results, item by item: only what both were asked is compared, and only with the same truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from eval.exam.benchmark import Row
+from eval.exam.benchmark import Figure, Row, Scores
 from eval.exam.registry import find
 from eval.exam.results import DRAWS, Results, Sheet, clusters
 from eval.metrics.intervals import Difference, paired
@@ -24,13 +23,17 @@ def compare(a: Path, b: Path, seed: int = 0) -> dict[str, dict[str, Difference]]
 def _differences(name: str, a: Sheet, b: Sheet, seed: int) -> dict[str, Difference]:
     pairs = matched(name, a.items, b.items)
     groups = clusters([row for row, _ in pairs])
-    before, after = _scores([row for row, _ in pairs]), _scores([row for _, row in pairs])
+    before, after = [row.scores for row, _ in pairs], [row.scores for _, row in pairs]
     figures = find(name, to_sit=False).figures
     return {
-        figure: paired(after, before, of, groups=groups, n=DRAWS, seed=seed)
+        figure: paired(after, before, partial(_of_list, of), groups=groups, n=DRAWS, seed=seed)
         for figure, of in figures.items()
         if a.figures.get(figure) and a.figures[figure].value is not None and b.figures.get(figure)
     }
+
+
+def _of_list(figure: Figure, rows: Iterable[Scores]) -> float:
+    return figure(list(rows))
 
 
 def matched(name: str, a: Sequence[Row], b: Sequence[Row]) -> list[tuple[Row, Row]]:
@@ -43,10 +46,3 @@ def matched(name: str, a: Sequence[Row], b: Sequence[Row]) -> list[tuple[Row, Ro
     if not answered:
         raise BadInput(f"The two results share no item of {name}: sit both with the same --seed and --n.")
     return answered
-
-
-def _scores(rows: Sequence[Row]) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
-    scores = np.empty(len(rows), object)
-    for at, row in enumerate(rows):
-        scores[at] = row.scores
-    return scores

@@ -148,9 +148,11 @@ def bars_by_group(groups: Mapping[str, Mapping[str, Measured]], path: Path, titl
     return path
 
 
-def severity_curves(curves: Mapping[str, Sequence[float]], path: Path, title: str, figure: str = "accuracy") -> Path:
-    """A small plot a kind of corruption: the figure on clean pictures (first) and at each severity, and in grey the
-    mean over all kinds. nan: not measured."""
+def severity_curves(
+    curves: Mapping[str, Sequence[float]], path: Path, title: str, figure: str = "accuracy", steps: str = "severity"
+) -> Path:
+    """A small plot a kind: the figure on clean pictures (first) and at each severity from 1 on, in grey the mean over
+    all kinds. nan: not measured. `steps` says what the numbers from 1 on are."""
     rows, columns = _grid(len(curves))
     table = np.array(list(curves.values()), dtype=float).reshape(len(curves), -1)
     known = ~np.isnan(table)
@@ -159,7 +161,9 @@ def severity_curves(curves: Mapping[str, Sequence[float]], path: Path, title: st
         grid = page.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, (kind, values) in zip(grid.flat, curves.items(), strict=False):
             axes.plot(mean, color=PALE, linewidth=4, solid_capstyle="round")
-            axes.plot(np.asarray(values, dtype=float), "o-", color=BLUE, markersize=3.5, linewidth=1.6)
+            axes.plot(np.asarray(values, dtype=float), "o-", color=BLUE, markersize=3.5, linewidth=1.6, clip_on=False)
+            if np.isnan(np.asarray(values, dtype=float)).all():
+                axes.text(0.5, 0.5, "too few items", transform=axes.transAxes, ha="center", fontsize=9, color=GREY)
             axes.set_title(kind, fontsize=10, pad=5)
             axes.set_xticks(range(table.shape[1]), ["clean", *map(str, range(1, table.shape[1]))], fontsize=9)
             axes.tick_params(axis="y", labelsize=9)
@@ -169,7 +173,7 @@ def severity_curves(curves: Mapping[str, Sequence[float]], path: Path, title: st
         for axes in grid.flat[max(0, len(curves) - columns) : len(curves)]:
             axes.tick_params(labelbottom=True)
         _title(page, title)
-        page.supxlabel("severity (grey: mean of all kinds)", fontsize=11)
+        page.supxlabel(f"{steps} (grey: mean of all kinds)", fontsize=11)
         page.supylabel(figure, fontsize=11)
     return path
 
@@ -185,7 +189,7 @@ def panel(tiles: Sequence[Tile], path: Path, title: str = "", note: str = "") ->
             axes.set_axis_off()
         for axes, tile in zip(grid.flat, tiles, strict=False):
             _show(axes, tile)
-            axes.set_title(tile.caption, fontsize=8.5, pad=4)
+            axes.set_title(tile.caption, fontsize=8, pad=4)
         _title(figure, title)
         if note:
             figure.supxlabel(note, x=0.02, ha="left", fontsize=9.5, color=GREY)
@@ -235,7 +239,7 @@ def _intervals(axes: Axes, rows: Sequence[tuple[str, Measured | None]], chance: 
     for tick, (_, measured) in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("normal" if measured else "bold")
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
     if chance == 0:

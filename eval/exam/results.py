@@ -90,13 +90,13 @@ def measure(benchmark: Benchmark, rows: Sequence[Row], seed: int) -> Sheet:
 def measured(figure: Figure, rows: Sequence[Row], seed: int) -> Measured:
     """A figure over rows, its interval from drawing whole patients."""
     scores: list[Scores] = [row.scores for row in rows]
-    interval = bootstrap(scores, figure, groups=clusters(rows), n=DRAWS, seed=seed)
+    interval = bootstrap(scores, lambda drawn: figure(list(drawn)), groups=clusters(rows), n=DRAWS, seed=seed)
     return Measured(value=_known(interval.value), low=_known(interval.low), high=_known(interval.high),
                     units=interval.units)  # fmt: skip
 
 
 def clusters(rows: Sequence[Row]) -> list[str]:
-    return [row.cluster or row.id for row in rows]
+    return [row.patient or row.id for row in rows]
 
 
 def _known(value: float) -> float | None:

@@ -23,7 +23,7 @@ from eval.exam.tables import write
 Knowledge = Literal["bundled", "own", "none"]
 Watch = Callable[[str, int, int], Callable[[], None]]  # (benchmark, done, total) → what is called at every item
 LIBRARIES = ("consult", "torch", "transformers", "scikit-learn", "sacrebleu", "nltk", "rouge-score")
-EVAL = Path(__file__).parents[1]
+SCORING = tuple(Path(__file__).parents[1] / room for room in ("benchmarks", "metrics", "phantoms"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ async def _rows(
     watch: Watch,
 ) -> list[Row]:  # fmt: skip
     items = guard.admit(list(benchmark.items(exam.size(benchmark), exam.seed)))
-    header = {"benchmark": name, "n": exam.size(benchmark), "seed": exam.seed, "code": fingerprint(EVAL), **who}
+    header = {"benchmark": name, "n": exam.size(benchmark), "seed": exam.seed, "code": fingerprint(*SCORING), **who}
     journal = Journal(exam.out / "journal" / f"{Path(name).name.replace(':', '-')}.jsonl", header)
     done = sum(item.id in journal.rows for item in items)
     candidate = Candidate(assistant, adapter=exam.adapter, references=exam.knowledge != "none")

@@ -57,10 +57,11 @@ async def sit(
     """The rows of all items, in the order of the items. An item that can't be read is a row with an error, which
     counts as failed; an engine that is down ends the sitting (`EngineDown`), and what was answered stays."""
     slots = anyio.CapacityLimiter(at_once)
+    patients = {name: f"patient {n}" for n, name in enumerate(dict.fromkeys(i.cluster for i in items if i.cluster), 1)}
 
     async def one(item: Item) -> None:
         async with slots:
-            journal.append(await _row(benchmark, candidate, item))
+            journal.append(await _row(benchmark, candidate, item, patients.get(item.cluster, "")))
             step()
 
     try:
@@ -73,8 +74,8 @@ async def sit(
     return [journal.rows[item.id] for item in items]
 
 
-async def _row(benchmark: Benchmark, candidate: Candidate, item: Item) -> Row:
-    row = Row(id=item.id, cluster=item.cluster, groups=item.groups, truth=item.truth)
+async def _row(benchmark: Benchmark, candidate: Candidate, item: Item, patient: str) -> Row:
+    row = Row(id=item.id, patient=patient, groups=item.groups, truth=item.truth)
     try:
         row.answers = await benchmark.sit(candidate, item)
     except LeakFound:
@@ -94,9 +95,10 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def fingerprint(folder: Path) -> str:
-    """Eight hex digits of a folder's sources: rows scored by one version of a benchmark aren't mixed with another's."""
+def fingerprint(*folders: Path) -> str:
+    """Eight hex digits of these folders' sources: rows of one version of a benchmark aren't mixed with another's."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.jsonl")]):
-        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    for folder in folders:
+        for path in sorted(path for path in folder.iterdir() if path.suffix in {".py", ".json", ".jsonl"}):
+            digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:8]

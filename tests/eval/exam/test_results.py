@@ -17,14 +17,14 @@ WHO = {"model": "m", "engine": "fake", "model_hash": "0123456789abcdef", "adapte
        "demonstration": True}  # fmt: skip
 
 
-def row(number: int, right: bool, *, cluster: str = "", error: str | None = None, group: str = "F") -> Row:
+def row(number: int, right: bool, *, patient: str = "", error: str | None = None, group: str = "F") -> Row:
     truth = number % 2 == 0
     scores = {
         "truth": truth, "said": truth if right else not truth, "right": right, "answered": True, "cited": False,
         "right_without": right, "right_damaged": False, "p": None,
     }  # fmt: skip
     return Row(
-        id=f"item-{number}", cluster=cluster, truth={"answer": truth}, groups={"sex": group},
+        id=f"item-{number}", patient=patient, truth={"answer": truth}, groups={"sex": group},
         scores={} if error else scores, error=error,
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_a_figure_has_an_interval_and_the_same_seed_gives_the_same() -> None:
 
 def test_patients_are_drawn_whole() -> None:
     """Ten items of one patient are one unit: with a single patient there is no interval."""
-    one = [row(n, n % 3 > 0, cluster="p") for n in range(10)]
+    one = [row(n, n % 3 > 0, patient="p") for n in range(10)]
     assert measure(Small(), one, seed=0).figures["accuracy"].low is None
     assert measure(Small(), one, seed=0).figures["accuracy"].units == 1
 
