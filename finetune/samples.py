@@ -28,6 +28,8 @@ FINDINGS = {  # phantom kind → the term a question and a card use
     "consolidation": "consolidation",
     "nodule": "lung nodule",
     "cardiomegaly": "cardiomegaly",
+    "oedema": "pulmonary oedema",
+    "atelectasis": "atelectasis",
 }
 UNTRAINED = (
     "a rib fracture", "pulmonary fibrosis", "a mediastinal mass", "emphysema", "tuberculosis", "a hiatus hernia",

@@ -5,13 +5,13 @@ mm everywhere; the origin is the midline at the first thoracic vertebra, x to th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from eval.phantoms.canvas import Array, Canvas
+from eval.phantoms.canvas import Array, Canvas, smoothstep
 from eval.phantoms.family import Family, Range
 
 # Silhouette of the mediastinum without the heart's bulge, and the bulge at heart size 1 (level, half width), for a
@@ -60,6 +60,14 @@ class Anatomy:
     shift_x: float
     shift_y: float
     marker: bool
+    black: float = 0.0  # grey of the film's base
+    white: float = 1.0  # grey of the densest part
+    edge: float = 0.0  # edge enhancement
+    heart_magnification: float = 1.0
+    border: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)  # collimated part of the field: l, t, r, b
+    lift_right: float = 0.0  # how far a lung that lost volume raises its hemidiaphragm
+    lift_left: float = 0.0
+    pull: float = 0.0  # how far it draws the mediastinum, positive to the patient's left
 
     def canvas(self, size: int) -> Canvas:
         """The detector plane, `size` pixels square."""
@@ -83,7 +91,21 @@ class Anatomy:
 
     def dome(self, side: int) -> float:
         """Level of the hemidiaphragm; side -1 is the patient's right, +1 the left."""
-        return self.dome_left if side > 0 else self.dome_right
+        return self.dome_left - self.lift_left if side > 0 else self.dome_right - self.lift_right
+
+    def drop(self, side: int) -> float:
+        """How far the costophrenic angle lies below the hemidiaphragm's top."""
+        return self.recess + (self.lift_left if side > 0 else self.lift_right)
+
+    @property
+    def carina(self) -> float:
+        """Level at which the trachea divides."""
+        return 0.34 * self.dome_right
+
+    def trachea(self, y: Array | float) -> Array:
+        """x of the middle of the trachea at level y: the aortic knob pushes it to the right."""
+        bend = -2.5 * self.knob * smoothstep(20.0, 55.0, y) - 18.0 * self.rotation
+        return bend + 0.7 * self.pull * smoothstep(-40.0, 60.0, y) if self.pull else bend
 
     @cached_property
     def _outline(self) -> tuple[PchipInterpolator, PchipInterpolator]:
@@ -97,8 +119,9 @@ class Anatomy:
     def mediastinum(self, y: Array) -> tuple[Array, Array]:
         """Right (negative) and left (positive) x of the mediastinal silhouette, heart included, at level y."""
         right, left = self._outline
-        shift = -22.0 * self.rotation  # the heart lies in front of the axis of rotation
-        return (shift - right(y)).astype(np.float32), (shift + left(y)).astype(np.float32)
+        shift = -22.0 * self.rotation + self.pull  # the heart lies in front of the axis of rotation
+        grown = self.heart_magnification
+        return (shift - grown * right(y)).astype(np.float32), (shift + grown * left(y)).astype(np.float32)
 
     @property
     def ctr(self) -> float:
@@ -146,12 +169,12 @@ def sample_anatomy(rng: np.random.Generator, family: Family) -> Anatomy:
         recess=draw((46.0, 62.0)),
         wall=30.0 + 26.0 * habitus + draw((0.0, 6.0)),
         fat=16.0 + 22.0 * habitus,
-        heart=heart_for_ctr(half_width, draw((0.40, 0.48))),
+        heart=heart_for_ctr(half_width, draw(family.ctr)),
         knob=draw((0.5, 1.0)) + 0.012 * max(age - 40, 0),
         rotation=draw((-0.06, 0.06)),
         rib_pitch=draw(family.rib_pitch) * dome / 212.0,
         rib_drop=draw(family.rib_drop),
-        bone=draw((0.8, 1.2)) * (1.0 - 0.003 * max(age - 50, 0)),
+        bone=draw(family.bone) * (1.0 - 0.003 * max(age - 50, 0)),
         branching=draw(family.branching),
         vessel_gain=draw(family.vessel_gain),
         grain_mm=draw(family.grain_mm),
@@ -162,10 +185,39 @@ def sample_anatomy(rng: np.random.Generator, family: Family) -> Anatomy:
         bubble=draw((8.0, 20.0)),
         scatter=draw(family.scatter),
         slope=draw(family.slope),
-        middle=draw((0.30, 0.40)),
+        middle=draw(family.middle),
         noise=draw(family.noise),
         field=draw(family.field) * max(1.0, half_width / 136.0),  # the film is chosen to fit the chest
         shift_x=draw((-10.0, 10.0)),
         shift_y=dome / 2 + draw((18.0, 40.0)),
         marker=bool(rng.random() < 0.7),
+        black=draw(family.black),
+        white=draw(family.white),
+        heart_magnification=draw(family.heart_magnification),
+        border=_border(rng, family.collimated),
+        edge=draw(family.edge),
+    )
+
+
+def _border(rng: np.random.Generator, chance: float) -> tuple[float, float, float, float]:
+    """Collimated share of the field at the four edges, at most 5 %: nothing of the chest is lost."""
+    show, edges = rng.random(), rng.uniform(-0.02, 0.05, 4)
+    left, top, right, bottom = (float(max(edge, 0.0)) if show < chance else 0.0 for edge in edges)
+    return left, top, right, bottom
+
+
+def reacquired(anatomy: Anatomy, family: Family, rng: np.random.Generator) -> Anatomy:
+    """The same person on another day: turned and placed a little differently, another exposure of another film."""
+    return replace(
+        anatomy,
+        rotation=float(np.clip(anatomy.rotation + rng.uniform(-0.03, 0.03), -0.06, 0.06)),
+        shift_x=anatomy.shift_x + float(rng.uniform(-7.0, 7.0)),
+        shift_y=anatomy.shift_y + float(rng.uniform(-7.0, 7.0)),
+        field=anatomy.field * float(rng.uniform(0.98, 1.03)),
+        middle=float(rng.uniform(*family.middle)),
+        slope=float(rng.uniform(*family.slope)),
+        scatter=float(rng.uniform(*family.scatter)),
+        noise=float(rng.uniform(*family.noise)),
+        marker=bool(rng.random() < 0.7),
+        border=_border(rng, family.collimated),
     )

@@ -64,6 +64,19 @@ class Canvas:
         grid = total.reshape(n + 2, n + 2)[1:-1, 1:-1]
         return (grid / self.spacing**2).astype(np.float32)
 
+    def line(self, path: Array, radius: float, thickness: float) -> Array:
+        """Path length (mm) through a round strand of `radius` mm along `path` (n, 2) mm, at most `thickness` thick."""
+        run = np.concatenate([[0.0], np.hypot(*np.diff(path, axis=0).T).cumsum()])
+        n = max(2, int(np.ceil(run[-1] / (0.7 * self.spacing))))
+        at = (np.arange(n) + 0.5) * (run[-1] / n)
+        x, y = (np.interp(at, run, path[:, axis]) for axis in (0, 1))
+        heading = np.hypot(np.gradient(x), np.gradient(y)) + 1e-9
+        nx, ny = -np.gradient(y) / heading, np.gradient(x) / heading
+        k = max(3, int(np.ceil(2.0 * radius / (0.7 * self.spacing))))
+        u = ((np.arange(k) + 0.5) * (2.0 / k) - 1.0)[:, None]
+        volume = thickness * np.sqrt(1.0 - u**2) * (2.0 * radius / k) * (run[-1] / n) * np.ones(n)
+        return self.splat(x + radius * u * nx, y + radius * u * ny, volume.astype(np.float32))
+
 
 def smoothstep(low: float, high: float, value: Any) -> Array:
     """0 below `low`, 1 above `high`, smooth between; `low` may exceed `high`."""

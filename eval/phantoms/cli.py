@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,17 @@ def phantom(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first study; the others follow.")] = 0,
     dicom: Annotated[bool, typer.Option("--dicom", help="Write DICOM instead of PNG.")] = False,
     size: Annotated[int, typer.Option(min=64, help="Pixels a side.")] = 512,
-    family: Annotated[str, typer.Option(help="Family of anatomy and wording: train or exam.")] = "train",
+    family: Annotated[
+        str, typer.Option(help="Family of anatomy, film and wording: train, exam, exam-barrel or exam-portable.")
+    ] = "train",
+    view: Annotated[
+        Literal["PA", "LATERAL", "BOTH"], typer.Option(help="Frontal, lateral, or both of everyone.")
+    ] = "PA",
+    devices: Annotated[
+        bool | None,
+        typer.Option("--devices/--no-devices", help="A line or tube in every study, or in none; else in a quarter."),
+    ] = None,
+    faults: Annotated[bool, typer.Option("--faults", help="Spoil every study: kinds and grades in turn.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Write synthetic chest radiographs whose findings are known exactly."""
@@ -26,13 +36,10 @@ def phantom(
     from rich.console import Console
     from rich.progress import track
 
-    from eval.phantoms.family import get_family
-    from eval.phantoms.phantom import make_phantom
+    from eval.phantoms.family import FAMILIES
 
-    try:
-        get_family(family)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--family") from None
+    if family not in FAMILIES:
+        raise typer.BadParameter(f"{family!r} is none of {', '.join(FAMILIES)}", param_hint="--family")
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not (force and out.is_dir()):
         raise typer.BadParameter(f"{out} is not an empty folder; --force writes into it anyway", param_hint="OUT")
     out.mkdir(parents=True, exist_ok=True)
@@ -40,9 +47,22 @@ def phantom(
     console.print(f"{n} studies of family {family}, seeds {seed} to {seed + n - 1}, {size} x {size} pixels → {out}")
     with (out / "studies.jsonl").open("w", encoding="utf-8") as studies:
         for number in track(range(seed, seed + n), "Rendering", console=console):
-            study = make_phantom(number, family=family, size=size)
-            file = _write(study, out, dicom)
-            studies.write(json.dumps(truth(study, file), ensure_ascii=False) + "\n")
+            for shown in ("PA", "LATERAL") if view == "BOTH" else (view,):
+                study = _study(number, family, size, shown, devices, faults)
+                file = _write(study, out, dicom)
+                studies.write(json.dumps(truth(study, file), ensure_ascii=False) + "\n")
+
+
+def _study(seed: int, family: str, size: int, view: str, devices: bool | None, faults: bool) -> Phantom:
+    from eval.phantoms.devices import DEVICES, DeviceSpec
+    from eval.phantoms.faults import FAULTS, GRADES, Fault
+    from eval.phantoms.phantom import make_phantom
+
+    one = [DeviceSpec(DEVICES[seed % len(DEVICES)])] if devices else []
+    fault = Fault(FAULTS[seed % len(FAULTS)], GRADES[seed // len(FAULTS) % len(GRADES)]) if faults else None
+    return make_phantom(
+        seed, family=family, size=size, view=view, devices=None if devices is None else one, fault=fault
+    )
 
 
 def truth(study: Phantom, file: str) -> dict[str, Any]:
@@ -56,12 +76,17 @@ def truth(study: Phantom, file: str) -> dict[str, Any]:
         "domain": "chest_xray",
         "seed": study.seed,
         "family": study.family,
+        "source": f"Synthetic study, family {study.family}, seed {study.seed}",
         "view": study.view,
+        "visit": study.visit,
         "spacing_mm": study.spacing_mm,
         "age": study.age,
         "sex": study.sex,
         "ctr": study.ctr,
         "findings": [asdict(finding) for finding in study.findings],
+        "devices": [asdict(device) for device in study.devices],
+        "fault": asdict(study.fault) if study.fault else None,
+        "distractors": list(study.distractors),
         "report": asdict(study.report),
         "questions": [asdict(question) for question in study.questions],
     }

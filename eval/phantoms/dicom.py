@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from hashlib import sha256
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,23 @@ from eval.phantoms.phantom import Phantom
 Photometric = Literal["MONOCHROME1", "MONOCHROME2"]
 BITS = 12
 _TOP = 2**BITS - 1
+
+
+class _View(NamedTuple):
+    """How DICOM names a view: ViewPosition, the directions of rows and columns, view and posture as codes."""
+
+    position: str
+    orientation: tuple[str, str]
+    code: tuple[str, str]
+    posture: tuple[str, str]
+
+
+_ERECT = ("10904000", "erect")
+_VIEWS = {
+    "PA": _View("PA", ("L", "F"), ("272479007", "postero-anterior"), _ERECT),
+    "AP": _View("AP", ("L", "F"), ("399348003", "antero-posterior"), ("102538003", "recumbent")),
+    "LATERAL": _View("LL", ("P", "F"), ("399173006", "left lateral"), _ERECT),
+}
 
 
 def to_dicom(phantom: Phantom, *, photometric: Photometric = "MONOCHROME2") -> Dataset:
@@ -42,12 +60,12 @@ def stored_values(pixels: npt.NDArray[np.uint8], photometric: Photometric) -> np
 
 
 def _uid(phantom: Phantom, *level: str) -> UID:
-    return generate_uid(entropy_srcs=["phantom", phantom.family, str(phantom.seed), *level])
+    return generate_uid(entropy_srcs=["phantom", phantom.family, str(phantom.seed), str(phantom.visit), *level])
 
 
 def _instance(phantom: Phantom, photometric: Photometric) -> UID:
-    """Other pixels, other instance: it depends on all that changes them."""
-    return _uid(phantom, "instance", photometric, str(phantom.pixels.shape), repr(phantom.findings))
+    """Other pixels, other instance."""
+    return _uid(phantom, "instance", photometric, sha256(phantom.pixels.tobytes()).hexdigest())
 
 
 def _code(value: str, scheme: str, meaning: str) -> Dataset:
@@ -59,7 +77,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 def _identify(ds: Dataset, phantom: Phantom, photometric: Photometric) -> None:
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
     ds.SOPInstanceUID = _instance(phantom, photometric)
-    ds.StudyInstanceUID, ds.SeriesInstanceUID = _uid(phantom, "study"), _uid(phantom, "series")
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = _uid(phantom, "study"), _uid(phantom, "series", phantom.view)
     ds.PatientName, ds.PatientID = "PHANTOM^SEED", f"PHANTOM-{phantom.seed}"
     ds.PatientBirthDate, ds.PatientSex, ds.PatientAge = "", phantom.sex, f"{phantom.age:03d}Y"
     ds.StudyDate = ds.StudyTime = ds.ContentDate = ds.ContentTime = ""
@@ -71,13 +89,14 @@ def _identify(ds: Dataset, phantom: Phantom, photometric: Photometric) -> None:
 
 
 def _acquisition(ds: Dataset, phantom: Phantom) -> None:
-    ds.BodyPartExamined, ds.ViewPosition = "CHEST", phantom.view
+    view = _VIEWS[phantom.view]
+    ds.BodyPartExamined, ds.ViewPosition = "CHEST", view.position
     ds.ImageLaterality = "U"  # the chest is unpaired
-    ds.PatientOrientation = ["L", "F"]  # rows run to the patient's left, columns to the feet
+    ds.PatientOrientation = list(view.orientation)
     ds.AnatomicRegionSequence = Sequence([_code("51185008", "SCT", "Chest")])
-    ds.ViewCodeSequence = Sequence([_code("272479007", "SCT", "postero-anterior")])
+    ds.ViewCodeSequence = Sequence([_code(view.code[0], "SCT", view.code[1])])
     ds.ViewCodeSequence[0].ViewModifierCodeSequence = Sequence([])
-    ds.PatientOrientationCodeSequence = Sequence([_code("10904000", "SCT", "erect")])
+    ds.PatientOrientationCodeSequence = Sequence([_code(view.posture[0], "SCT", view.posture[1])])
     ds.AcquisitionContextSequence = Sequence([])
     ds.DetectorType, ds.PositionerType = "DIRECT", "NONE"
     ds.KVP = "120"

@@ -42,11 +42,12 @@ def lung_path(anatomy: Anatomy, canvas: Canvas) -> tuple[Array, Array]:
 def _dome(anatomy: Anatomy, canvas: Canvas, side: int) -> Array:
     """Path through what lies under one hemidiaphragm: a superellipsoid whose upper edge is the silhouette."""
     top = anatomy.dome(side)
-    bottom = top + anatomy.recess
+    drop = anatomy.drop(side)
+    bottom = top + drop
     centre, radius = 0.49 * side * anatomy.half_width, 0.505 * anatomy.half_width
     lateral = side * (canvas.x - centre) / radius
     u = np.where(lateral > 0, lateral, -0.55 * lateral)  # steep towards the ribs, shallow towards the heart
-    v = np.clip((bottom - canvas.y) / anatomy.recess, 0.0, None)
+    v = np.clip((bottom - canvas.y) / drop, 0.0, None)
     path = chord(np.minimum(u, 1.3) ** 2.0 + v**1.8, 1.96 * anatomy.half_depth)
     return np.where(canvas.x * side > 0, path, 0.0).astype(np.float32)
 

@@ -97,8 +97,7 @@ def _breasts(anatomy: Anatomy, canvas: Canvas) -> Array:
 def _gas(anatomy: Anatomy, canvas: Canvas) -> Array:
     """Trachea, main bronchi and the gastric bubble, mm of air."""
     x, y = canvas.x, canvas.y
-    carina = 0.34 * anatomy.dome_right
-    bend = -2.5 * anatomy.knob * smoothstep(20.0, 55.0, y) - 18.0 * anatomy.rotation
+    carina, bend = anatomy.carina, anatomy.trachea(y)
     gas = chord(((x - bend) / 7.8) ** 2, 17.0) * smoothstep(carina + 7.0, carina - 5.0, y) * smoothstep(-75, -40, y)
     for slope, radius, end in ((-0.62, 6.2, 34.0), (1.05, 5.4, 30.0)):
         axis = bend + slope * (y - carina + 5.0)
@@ -109,7 +108,7 @@ def _gas(anatomy: Anatomy, canvas: Canvas) -> Array:
             * smoothstep(1.0, 0.55, stretch)
         )
     r = anatomy.bubble
-    bubble = ((x - 0.46 * anatomy.half_width) / (1.5 * r)) ** 2 + ((y - anatomy.dome_left - r - 9.0) / r) ** 2
+    bubble = ((x - 0.46 * anatomy.half_width) / (1.5 * r)) ** 2 + ((y - anatomy.dome(1) - r - 9.0) / r) ** 2
     return (gas + chord(bubble, 12.0 + 1.2 * r)).astype(np.float32)
 
 
@@ -121,14 +120,17 @@ class Exposure:
     dense: float
 
 
-def expose(layers: Layers, canvas: Canvas) -> Exposure:
-    """Exposure of a chest, from samples on a 96 x 96 lattice so that it does not depend on the size of the picture."""
+def expose(layers: Layers, canvas: Canvas, darkest: float = 35.0) -> Exposure:
+    """Exposure of a chest by the `darkest` percent of its lungs.
+
+    It is read from samples on a 96 x 96 lattice, so that it does not depend on the size of the picture.
+    """
     at = ((np.arange(96) + 0.5) * canvas.size / 96).astype(np.intp)
     mesh = np.ix_(at, at)
     attenuation = layers.attenuation()[mesh]
     lungs = attenuation[layers.lung[mesh] > 60.0]
     middle = attenuation[layers.cavity[mesh] > 0]
-    return Exposure(float(np.percentile(lungs, 35)), float(np.percentile(middle, 92)))
+    return Exposure(float(np.percentile(lungs, darkest)), float(np.percentile(middle, 92)))
 
 
 def film(
@@ -144,8 +146,12 @@ def film(
     grain_noise = rng.standard_normal(received.shape, np.float32)
     received += grain_noise * np.sqrt(received * reference) * np.float32(anatomy.noise / canvas.spacing)
     density = -np.log(np.maximum(received, 1e-5))
+    if anatomy.edge:
+        density += np.float32(anatomy.edge) * (density - gaussian_filter(density, 4.0 / canvas.spacing))
     level = (density - exposure.lung) * np.float32(1.0 / (exposure.dense - exposure.lung))
     curve = 1.0 / (1.0 + np.exp(-anatomy.slope * (level - anatomy.middle)))
+    curve = anatomy.black + (anatomy.white - anatomy.black) * curve
+    _collimate(curve, anatomy, canvas)
     if anatomy.marker:
         _stamp(curve, anatomy, canvas)
     grey: npt.NDArray[np.uint8] = (np.clip(curve, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
@@ -159,6 +165,13 @@ def _shrink(picture: Array) -> Array:
         picture = resample(picture, side)
     out: Array = picture.reshape(64, step, 64, step).mean(axis=(1, 3))
     return out
+
+
+def _collimate(curve: Array, anatomy: Anatomy, canvas: Canvas) -> None:
+    """Blacken what the diaphragms of the tube kept from the film."""
+    left, top, right, bottom = (round(share * canvas.size) for share in anatomy.border)
+    curve[:top], curve[canvas.size - bottom :] = 0.01, 0.01
+    curve[:, :left], curve[:, canvas.size - right :] = 0.01, 0.01
 
 
 def _stamp(curve: Array, anatomy: Anatomy, canvas: Canvas) -> None:

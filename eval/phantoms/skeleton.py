@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
@@ -49,12 +51,8 @@ def _column(values: Array, path: Array) -> Array:
     return values.astype(np.float32).reshape(-1, *([1] * (path.ndim - 1)))
 
 
-def _ribs(anatomy: Anatomy, step: float) -> Cloud:
-    """Ribs 1 to 10 of both sides, from the spine round the side to the costal cartilage."""
-    n = int(np.ceil(330.0 / step))
-    number = np.arange(10, dtype=np.float32)[None, :, None]
-    side = np.asarray([-1, 1], np.float32)[:, None, None]
-    t = np.linspace(0.04, 1.0, n, dtype=np.float32) * (1.52 - 0.012 * number)  # in right angles from the back
+def rib_axis(anatomy: Anatomy, side: Any, number: Any, t: Any) -> tuple[Array, Array, Array]:
+    """x, y, z of the axis of rib `number` (0 to 9) at `t` right angles from the back."""
     theta = t * np.float32(np.pi / 2)
     drop = anatomy.rib_drop * np.clip(0.80 + 0.08 * number, 0, 1.14)
     y = (
@@ -65,13 +63,27 @@ def _ribs(anatomy: Anatomy, step: float) -> Cloud:
     )
     x = side * (np.maximum(anatomy.width(y), 38.0) + 3.0) * np.sin(theta) ** 0.9
     z = (anatomy.depth(y) + 3.0) * np.cos(theta) + 0 * side
+    return x, y, z
+
+
+def ribs(anatomy: Anatomy, step: float, *, lateral: bool = False) -> Cloud:
+    """Ribs 1 to 10 of both sides, from the spine round the side to the costal cartilage; `lateral`: from the side."""
+    n = int(np.ceil(330.0 / step))
+    number = np.arange(10, dtype=np.float32)[None, :, None]
+    side = np.asarray([-1, 1], np.float32)[:, None, None]
+    t = np.linspace(0.04, 1.0, n, dtype=np.float32) * (1.52 - 0.012 * number)  # in right angles from the back
+    theta = t * np.float32(np.pi / 2)
+    x, y, z = rib_axis(anatomy, side, number, t)
     path = np.stack(np.broadcast_arrays(x, y, z), -1).astype(np.float32)
     tangent = np.gradient(path, axis=-2)
     outward = np.stack(np.broadcast_arrays(side * np.sin(theta), 0 * y, np.cos(theta)), -1)
     height = np.cross(tangent, outward)
     height /= np.linalg.norm(height, axis=-1, keepdims=True)
-    px, py = magnify(anatomy, path[..., 0], path[..., 1], path[..., 2])
-    path = np.stack([px, py, path[..., 2]], -1)
+    if lateral:
+        path, height = path[..., ::-1], height[..., ::-1]
+    else:
+        px, py = magnify(anatomy, path[..., 0], path[..., 1], path[..., 2])
+        path = np.stack([px, py, path[..., 2]], -1)
     taper = np.linspace(0, 1, n, dtype=np.float32)
     fade = smoothstep(1.0, 0.9, taper) * smoothstep(
         0.0, 0.10, taper
@@ -97,6 +109,14 @@ def _girdle_knots(anatomy: Anatomy) -> tuple[Array, Array]:
     knots = np.asarray(bones, np.float32)
     knots[..., 1] += up  # all of it rides on the shoulder
     return np.asarray([1.5, 0.5, 0.5, 0.6, 1.5], np.float32), knots
+
+
+def clavicle(anatomy: Anatomy, side: int) -> Array:
+    """The axis of a clavicle in the picture's plane, (n, 2) mm; side -1 is the patient's right."""
+    _, knots = _girdle_knots(anatomy)
+    fine = PchipInterpolator(np.arange(5), knots[0, :, :2])(np.linspace(0.5, 3.0, 40)).astype(np.float32)
+    fine[:, 0] *= side
+    return fine
 
 
 def _girdle(anatomy: Anatomy, step: float) -> Cloud:
@@ -157,7 +177,7 @@ def _spine(anatomy: Anatomy, canvas: Canvas) -> tuple[slice, Array]:
 def skeleton(anatomy: Anatomy, canvas: Canvas) -> Array:
     """Path length through mineral, mm of cortical bone, shape (size, size)."""
     step = 0.9 * canvas.spacing
-    clouds = [_ribs(anatomy, step), _girdle(anatomy, step)]
+    clouds = [ribs(anatomy, step), _girdle(anatomy, step)]
     x, y, volume = (np.concatenate([c[i] for c in clouds]) for i in range(3))
     bone = canvas.splat(x, y, volume)
     columns, spine = _spine(anatomy, canvas)

@@ -1,40 +1,40 @@
 """What is true of a phantom, in words: the report, and questions with their answers. Few words, always the same ones.
 
-The words of a family differ in the questions only: an answer states one truth in one way.
+Families differ in the words of their questions only (`wordings`): report and answers state a truth in one way
+(`phrases`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
+from eval.phantoms.devices import Device
+from eval.phantoms.faults import Fault, consequence, describe
+from eval.phantoms.findings import Finding
+from eval.phantoms.phrases import (
+    NORMAL,
+    TERMS,
+    Question,
+    capital,
+    device_sentence,
+    devices_told,
+    kinds_told,
+    phrase,
+    sentence,
+    told,
+)
+from eval.phantoms.questions import questions
 
-from eval.phantoms.findings import FINDINGS, Finding, Kind
+__all__ = ["TERMS", "FollowUpReport", "Question", "Report", "phrase", "questions", "report", "sentence"]
 
-QuestionKind = Literal["presence", "side", "zone", "size", "open"]
-
-TERMS: dict[Kind, str] = {
-    "effusion": "pleural effusion",
-    "consolidation": "consolidation",
-    "nodule": "lung nodule",
-    "pneumothorax": "pneumothorax",
-    "cardiomegaly": "enlarged heart",
+_LUNGS = ("consolidation", "nodule", "oedema", "atelectasis")
+_NEGATED = ("consolidation", "nodule", "effusion", "pneumothorax")  # absence goes without saying for the others
+_VIEWS = {
+    "PA": "Frontal chest radiograph, PA view.",
+    "AP": "Frontal chest radiograph, AP view.",
+    "LATERAL": "Lateral chest radiograph.",
 }
-_ADVERBS = {"small": "mildly", "moderate": "moderately", "large": "severely"}
-_NORMAL = "No abnormality is seen."
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question with its only right answer; `present` is None for an open question."""
-
-    text: str
-    answer: str
-    kind: QuestionKind
-    finding: Kind | None
-    present: bool | None
 
 
 @dataclass(frozen=True)
@@ -52,131 +52,39 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _Wording:
-    """The ways in which one family asks; `{a}` is the term with its article, `{t}` the bare term."""
+class FollowUpReport(Report):
+    """A report that had a prior study to compare with: only such a one has this section."""
 
-    presence: tuple[str, ...]
-    heart: tuple[str, ...]
-    side: tuple[str, ...]
-    zone: tuple[str, ...]
-    size: tuple[str, ...]
-    heart_size: tuple[str, ...]
-    open: tuple[str, ...]
+    comparison: str
 
-
-_WORDINGS = {
-    "train": _Wording(
-        presence=(
-            "Is there {a}?",
-            "Does this radiograph show {a}?",
-            "Is {a} present?",
-            "Any sign of {t}?",
-            "Do you see {a}?",
-            "Can {a} be seen?",
-        ),
-        heart=(
-            "Is the heart enlarged?",
-            "Is there cardiomegaly?",
-            "Does this radiograph show an enlarged heart?",
-            "Any sign of cardiomegaly?",
-        ),
-        side=("On which side is the {t}?", "Which side is the {t} on?", "Is the {t} on the left or the right?"),
-        zone=("In which zone is the {t}?", "Which zone shows the {t}?", "Where in the lung is the {t}?"),
-        size=("How large is the {t}?", "What is the size of the {t}?", "How big is the {t}?"),
-        heart_size=("How enlarged is the heart?", "How large is the heart?"),
-        open=("What does this radiograph show?", "What is abnormal?", "What do you see?", "Describe the findings."),
-    ),
-    "exam": _Wording(
-        presence=("Does the patient have {a}?", "Can you see {a} on this image?", "Is there evidence of {a}?"),
-        heart=("Is the heart too large?", "Is cardiomegaly present?"),
-        side=("Is the {t} left or right?", "Which lung has the {t}?", "What side is the {t} on?"),
-        zone=("Where is the {t} located?", "What zone is the {t} in?"),
-        size=("Is the {t} small or large?", "Give the size of the {t}."),
-        heart_size=("How much is the heart enlarged?",),
-        open=("What are the findings on this image?", "Is anything abnormal here?"),
-    ),
-}
+    @property
+    def text(self) -> str:
+        """The report as one text, the comparison before the findings."""
+        technique, rest = super().text.split("\n", 1)
+        return f"{technique}\nComparison: {self.comparison}\n{rest}"
 
 
-def phrase(finding: Finding) -> str:
-    """The finding as a noun phrase: "a small left pleural effusion"."""
-    if finding.kind == "nodule":
-        return f"a {finding.side} {finding.zone} zone nodule of about {_rounded(finding)} mm"
-    if finding.kind == "cardiomegaly":
-        return f"a {_ADVERBS[finding.grade]} enlarged heart"
-    zone = f" {finding.zone} zone" if finding.zone else ""
-    return f"a {finding.grade} {finding.side}{zone} {TERMS[finding.kind]}"
-
-
-def sentence(finding: Finding) -> str:
-    """The finding as a sentence."""
-    if finding.kind == "cardiomegaly":
-        return f"The heart is {_ADVERBS[finding.grade]} enlarged."
-    return f"There is {phrase(finding)}."
-
-
-def _rounded(finding: Finding) -> int:
-    """Diameter to the nearest 5 mm: nobody measures better by eye."""
-    return 5 * round((finding.size_mm or 0.0) / 5)
-
-
-def report(findings: Sequence[Finding]) -> Report:
-    """The report: heart, lungs, pleura, each with what is there and what is not; then the impression."""
-    by_kind = {f.kind: f for f in findings}
+def report(
+    findings: Sequence[Finding], devices: Sequence[Device] = (), view: str = "PA", fault: Fault | None = None
+) -> Report:
+    """The report: heart, lungs, pleura, each with what is there and what is not; tubes and lines; the impression."""
+    found, devices = told(findings, view), devices_told(devices, view)
+    by_kind = {f.kind: f for f in found}
     lines = [sentence(by_kind["cardiomegaly"]) if "cardiomegaly" in by_kind else "The heart is not enlarged."]
-    for group, clear in ((("consolidation", "nodule"), "The lungs are clear."), (("effusion", "pneumothorax"), "")):
-        present = [sentence(f) for f in findings if f.kind in group]
-        absent = [TERMS[k] for k in FINDINGS if k in group and k not in by_kind]
+    for group, clear in ((_LUNGS, "The lungs are clear."), (("effusion", "pneumothorax"), "")):
+        present = [sentence(f) for f in found if f.kind in group]
+        absent = [TERMS[k] for k in kinds_told(view) if k in group and k in _NEGATED and k not in by_kind]
         lines += present
         if clear and not present:
             lines.append(clear)
         elif absent:
             lines.append(f"There is no {' or '.join(absent)}.")
-    impression = " ".join(_capital(phrase(f).split(" ", 1)[1]) + "." for f in findings) or _NORMAL
-    return Report("Frontal chest radiograph, PA view.", " ".join(lines), impression)
+    lines += map(device_sentence, devices)
+    abnormal = [capital(phrase(f).removeprefix("a ")) + "." for f in found]
+    abnormal += [f"Malpositioned {d.kind}." for d in devices if not d.placed]
+    return Report(_technique(view, fault), " ".join(lines), " ".join(abnormal) or NORMAL)
 
 
-def _capital(words: str) -> str:
-    return words[0].upper() + words[1:]
-
-
-def questions(findings: Sequence[Finding], family: str, rng: np.random.Generator) -> tuple[Question, ...]:
-    """One presence question a kind, the details of what is there, and an open one; wording drawn from the family."""
-    wording = _WORDINGS[family]
-    by_kind = {f.kind: f for f in findings}
-
-    def pick(ways: Sequence[str], term: str) -> str:
-        return ways[int(rng.integers(len(ways)))].format(a=term if term == "consolidation" else f"a {term}", t=term)
-
-    asked = []
-    for kind in FINDINGS:
-        ways = wording.heart if kind == "cardiomegaly" else wording.presence
-        found = by_kind.get(kind)
-        asked.append(Question(pick(ways, TERMS[kind]), _presence(kind, found), "presence", kind, found is not None))
-    for f in findings:
-        term = TERMS[f.kind]
-        if f.side:
-            answer = f"The {term} is on the patient's {f.side} side."
-            asked.append(Question(pick(wording.side, term), answer, "side", f.kind, True))
-        if f.zone:
-            answer = f"The {term} is in the {f.side} {f.zone} zone."
-            asked.append(Question(pick(wording.zone, term), answer, "zone", f.kind, True))
-        ways = wording.heart_size if f.kind == "cardiomegaly" else wording.size
-        asked.append(Question(pick(ways, term), _size(f), "size", f.kind, True))
-    everything = " ".join(sentence(f) for f in findings) or _NORMAL
-    asked.append(Question(pick(wording.open, ""), everything, "open", None, None))
-    return tuple(asked)
-
-
-def _presence(kind: Kind, found: Finding | None) -> str:
-    if kind == "cardiomegaly":
-        return f"Yes, the heart is {_ADVERBS[found.grade]} enlarged." if found else "No, the heart is not enlarged."
-    return f"Yes, there is {phrase(found)}." if found else f"No, there is no {TERMS[kind]}."
-
-
-def _size(finding: Finding) -> str:
-    if finding.kind == "nodule":
-        return f"The lung nodule is about {_rounded(finding)} mm."
-    if finding.kind == "cardiomegaly":
-        return sentence(finding)
-    return f"The {TERMS[finding.kind]} is {finding.grade}."
+def _technique(view: str, fault: Fault | None) -> str:
+    taken = _VIEWS[view]
+    return f"{taken} {describe(fault)} {consequence(fault)}" if fault and fault.changes_reading else taken

@@ -82,7 +82,7 @@ def quarters(pixels: Grey) -> Iterator[Grey]:
 
 def test_most_quarters_of_a_chest_are_noticed_to_be_cut_off(chests: list[Grey]) -> None:
     noticed = ["cut-off" in kinds(quarter, chest=True) for chest in chests for quarter in quarters(chest)]
-    assert np.mean(noticed) > 0.65
+    assert np.mean(noticed) > 0.6
 
 
 def test_what_is_no_frontal_chest_is_not_judged_as_one(chests: list[Grey]) -> None:

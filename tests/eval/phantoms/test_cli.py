@@ -48,3 +48,20 @@ def test_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
 
 def test_refuses_an_unknown_family(tmp_path: Path) -> None:
     assert run(app, [str(tmp_path), "--family", "nobody"]).exit_code == 2
+
+
+def test_views_devices_and_faults_are_written_with_their_truth(tmp_path: Path) -> None:
+    options = ["--n", "2", "--size", "64", "--family", "exam-portable", "--view", "BOTH", "--devices", "--faults"]
+    assert run(app, [str(tmp_path), *options]).exit_code == 0
+    studies = [json.loads(line) for line in (tmp_path / "studies.jsonl").read_text().splitlines()]
+    assert [s["view"] for s in studies] == ["AP", "LATERAL"] * 2
+    assert len({s["file"] for s in studies}) == 4
+    assert all((tmp_path / s["file"]).exists() for s in studies)
+    assert [s["devices"][0]["kind"] for s in studies[::2]] == ["endotracheal tube", "central venous catheter"]
+    assert [s["fault"]["kind"] for s in studies[::2]] == ["noise", "blur"]
+    assert {"distractors", "visit"} <= studies[0].keys()
+
+
+def test_no_devices_means_none(tmp_path: Path) -> None:
+    assert run(app, [str(tmp_path), "--n", "20", "--size", "64", "--no-devices"]).exit_code == 0
+    assert not any(json.loads(line)["devices"] for line in (tmp_path / "studies.jsonl").read_text().splitlines())

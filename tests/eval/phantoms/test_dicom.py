@@ -28,6 +28,23 @@ def test_round_trip(tmp_path: Path, photometric: Photometric) -> None:
     assert float(ds.PixelSpacing[0]) == pytest.approx(phantom.spacing_mm, abs=1e-5)
 
 
+def test_views_say_how_they_hang_and_share_their_study() -> None:
+    frontal, lateral = (make_phantom(7, size=128, view=view) for view in ("PA", "LATERAL"))
+    portable = make_phantom(7, size=128, family="exam-portable")
+    one, two, bed = map(to_dicom, (frontal, lateral, portable))
+    assert (two.ViewPosition, list(two.PatientOrientation)) == ("LL", ["P", "F"])
+    assert (bed.ViewPosition, bed.ViewCodeSequence[0].CodeMeaning) == ("AP", "antero-posterior")
+    assert one.StudyInstanceUID == two.StudyInstanceUID
+    assert one.SeriesInstanceUID != two.SeriesInstanceUID
+    assert one.SOPInstanceUID != two.SOPInstanceUID
+
+
+def test_another_visit_is_another_study() -> None:
+    first, second = (to_dicom(make_phantom(7, size=64, visit=visit)) for visit in (0, 1))
+    assert first.StudyInstanceUID != second.StudyInstanceUID
+    assert first.PatientID == second.PatientID
+
+
 def test_uids_follow_from_the_seed() -> None:
     one, two, other = (to_dicom(make_phantom(seed, size=64)) for seed in (1, 1, 2))
     assert one.SOPInstanceUID == two.SOPInstanceUID != other.SOPInstanceUID
