@@ -17,7 +17,7 @@ SIZE = 512
 TRUTH_SIZE = 64  # what is true of a phantom doesn't depend on its size, and small ones are quick
 YES, NO = "[answer] Yes", "[answer] No"  # as the model writes them, for their likelihoods
 _YES_NO = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
-_LATERAL = Orientation(right="A", down="F")
+_LATERAL = Orientation(right="P", down="F")  # the front of the chest is on the picture's left
 
 
 def exam_seeds(place: int, seed: int) -> Iterator[int]:

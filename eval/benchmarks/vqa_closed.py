@@ -1,13 +1,22 @@
-"""Yes/no questions about phantoms of the held-out families: present or absent, by finding."""
+"""Yes/no questions about phantoms of the held-out families: present or absent, by finding.
+
+Every other study is asked about in the words of the training family: what a model cannot see and what it does not
+understand are then told apart.
+"""
 
 from collections.abc import Iterator
 from functools import partial
+
+import numpy as np
 
 from assistant.requests import AskRequest
 from eval.benchmarks.closed import Closed, ClosedItem
 from eval.benchmarks.common import SIZE, TRUTH_SIZE, about, cluster_of, exam_seeds, study_of
 from eval.phantoms import EXAM_FAMILIES, FindingSpec, Phantom, make_phantom
-from eval.phantoms.text import Question
+from eval.phantoms.family import get_family
+from eval.phantoms.text import Question, questions
+
+WORDINGS = {"of training": "train", "held out": None}  # None: the family's own
 
 
 class ClosedVqa(Closed):
@@ -19,33 +28,41 @@ class ClosedVqa(Closed):
         made = 0
         for place, number in enumerate(exam_seeds(1, seed)):
             phantom = make_phantom(number, size=TRUTH_SIZE, family=EXAM_FAMILIES[place % len(EXAM_FAMILIES)])
-            for question in balanced(phantom):
+            wording = list(WORDINGS)[place % 2]
+            for question in balanced(phantom, asked(phantom, wording)):
                 if made == n:
                     return
                 made += 1
-                yield item_of(phantom, question)
+                yield item_of(phantom, question, wording)
 
 
-def balanced(phantom: Phantom) -> list[Question]:
-    """Of the yes/no questions, as many to be answered no as yes, at least one of each where there is one."""
-    asked = [question for question in phantom.questions if question.kind == "presence"]
-    yes = [question for question in asked if question.present]
-    start = phantom.seed % len(asked)  # which findings are asked for in vain goes round
-    no = [question for question in asked[start:] + asked[:start] if not question.present][: max(1, len(yes))]
+def asked(phantom: Phantom, wording: str) -> list[Question]:
+    """Present or absent, each finding once, in these words."""
+    words = WORDINGS[wording] or get_family(phantom.family).wording
+    rng = np.random.default_rng(phantom.seed)
+    every = questions(phantom.findings, words, rng, phantom.devices, phantom.view, phantom.fault)
+    return [question for question in every if question.kind == "presence" and question.finding]
+
+
+def balanced(phantom: Phantom, every: list[Question]) -> list[Question]:
+    """As many to be answered no as yes, at least one of each where there is one."""
+    yes = [question for question in every if question.present]
+    start = phantom.seed % len(every)  # which findings are asked for in vain goes round
+    no = [question for question in every[start:] + every[:start] if not question.present][: max(1, len(yes))]
     return yes + no
 
 
-def item_of(phantom: Phantom, question: Question) -> ClosedItem:
-    asked = partial(_request, phantom.seed, phantom.family, question.text)
-    opposite = () if question.present else (FindingSpec(question.finding),) if question.finding else ()
+def item_of(phantom: Phantom, question: Question, wording: str) -> ClosedItem:
+    request = partial(_request, phantom.seed, phantom.family, question.text)
+    opposite = () if question.present or not question.finding else (FindingSpec(question.finding),)
     return ClosedItem(
         id=f"{cluster_of(phantom)}-{question.finding}",
         truth={"answer": bool(question.present), "finding": question.finding, "question": question.text},
-        request=asked,
-        groups={"finding": str(question.finding), **about(phantom)},
+        request=request,
+        groups={"finding": str(question.finding), "wording": wording, **about(phantom)},
         cluster=cluster_of(phantom),
         phantoms=((phantom.family, phantom.seed),),
-        other=partial(asked, findings=opposite),
+        other=partial(request, findings=opposite),
     )
 
 
