@@ -16,7 +16,7 @@ class Model(BaseModel):
 class Defect(Model):
     """One thing the quality gate noticed. `refuse` stops the reading; otherwise it's a warning."""
 
-    kind: str  # too-small, blank, cut-off, over-exposed, under-exposed, blurred, unknown-kind, …
+    kind: str  # too-small, blank, cut-off, too-bright, too-dark, blurred, unknown-kind, …
     picture: int | None  # 1-based
     message: str
     refuse: bool = False

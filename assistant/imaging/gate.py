@@ -103,11 +103,11 @@ def _look(picture: Picture, measured: Measures, number: int) -> list[Defect]:
     plain = picture.pixels.ndim == 2 and measured.dark_rim < 0.6
     found = []
     if measured.white > (0.3 if plain else 0.6) or (plain and measured.middle > 228):
-        text = "is over-exposed: large parts of its centre are white, and what lies there can't be judged."
-        found.append(_defect("over-exposed", number, text))
+        text = "is too bright: large parts of its centre are white, and what lies there can't be judged."
+        found.append(_defect("too-bright", number, text))
     if measured.bright < 40 or measured.top < 56 or (plain and measured.middle < 55):
-        text = "is under-exposed: its centre is nearly black, and what lies there can't be judged."
-        found.append(_defect("under-exposed", number, text))
+        text = "is too dark: its centre is nearly black, and what lies there can't be judged."
+        found.append(_defect("too-dark", number, text))
     if measured.contrast < 40 or (plain and measured.spread < 12):
         text = "has little contrast: soft differences may not show. Check the window it was exported with."
         found.append(_defect("low-contrast", number, text))

@@ -32,8 +32,8 @@ NAMES: dict[FaultKind, set[str]] = {  # what the gate may call a fault; where it
     "noise": {"noise"},
     "blur": {"blurred"},
     "motion": {"blurred"},
-    "underexposure": {"under-exposed", "low-contrast"},
-    "overexposure": {"over-exposed", "low-contrast"},
+    "underexposure": {"too-bright", "low-contrast"},
+    "overexposure": {"too-dark", "low-contrast"},
     "cut-off": {"cut-off"},
 }
 

@@ -123,8 +123,8 @@ class Benchmark(ABC):
 
 
 class Row(BaseModel):
-    """One item as it is kept: everything its score rests on. `patient` numbers the patients of a sitting and names none.
-    `error`: the type of the error that stopped it."""
+    """One item as it is kept: everything its score rests on. `patient` numbers the patients of a sitting, it names
+    none. `error`: the type of the error that stopped it."""
 
     model_config = ConfigDict(extra="forbid")
 

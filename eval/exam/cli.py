@@ -171,27 +171,17 @@ def _hold(exam: "Exam") -> Any:
     import asyncio
 
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
     from eval.exam.run import hold
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
 
         def watch(name: str, done: int, total: int) -> Callable[[], None]:
+            if not console.is_terminal:  # a log shows no bar
+                console.print(f"{name}: {total - done} of {total} items to go", highlight=False)
             task = progress.add_task(name, total=total, completed=done)
             return lambda: progress.advance(task)
 

@@ -37,12 +37,12 @@ def test_every_blurred_picture_is_noticed(chests: list[Grey]) -> None:
     assert all("blurred" in kinds(clipped(ndimage.gaussian_filter(c.astype(float), 6))) for c in chests)
 
 
-def test_every_overexposed_picture_is_noticed(chests: list[Grey]) -> None:
-    assert all("over-exposed" in kinds(clipped(c * 2.5)) for c in chests)
+def test_every_too_bright_picture_is_noticed(chests: list[Grey]) -> None:
+    assert all("too-bright" in kinds(clipped(c * 2.5)) for c in chests)
 
 
-def test_every_underexposed_picture_is_noticed(chests: list[Grey]) -> None:
-    assert all("under-exposed" in kinds(clipped(c / 5)) for c in chests)
+def test_every_too_dark_picture_is_noticed(chests: list[Grey]) -> None:
+    assert all("too-dark" in kinds(clipped(c / 5)) for c in chests)
 
 
 def test_flat_pictures_are_noticed(chests: list[Grey]) -> None:

@@ -1,6 +1,8 @@
 """`consult eval` as its user types it; the bundled models sit nothing here, a fake assistant does."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from typer.testing import CliRunner
 from assistant.assistant import Assistant
 from assistant.errors import BadInput
 from assistant.settings import Settings
+from eval.errors import LeakFound
 from eval.exam import registry
+from eval.exam.benchmark import Item
 from eval.exam.cli import app
 from eval.exam.registry import find
 from tests.assistant.parts import make_assistant
@@ -73,6 +77,22 @@ def test_a_folder_of_another_exam_is_refused_until_fresh(exam: dict[str, Any], t
     (tmp_path / "a/mine.txt").write_text("kept")
     assert eval_("small", "--out", "a", "--knowledge", "none", "--seed", "1", "--fresh").exit_code == 0
     assert (tmp_path / "a/mine.txt").read_text() == "kept"
+
+
+class Leaking(Small):
+    def items(self, n: int, seed: int) -> Iterator[Item]:
+        for item in super().items(n, seed):
+            yield replace(item, phantoms=(("train", 1_000_000),)) if item.id == "item-3" else item
+
+
+def test_an_exam_on_what_the_model_learnt_from_ends_before_anything_is_asked(
+    exam: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_installed", lambda name: Leaking)
+    with pytest.raises(LeakFound, match="item-3"):
+        eval_("small", "--out", "a", "--knowledge", "none")
+    assert not (tmp_path / "a/results.json").exists()
+    assert not list(tmp_path.glob("a/journal/*"))
 
 
 def test_two_exams_are_compared(exam: dict[str, Any], tmp_path: Path) -> None:
