@@ -79,7 +79,7 @@ def measure(benchmark: Benchmark, rows: Sequence[Row], seed: int) -> Sheet:
     for key in sorted({key for row in scored for key in row.groups}):
         for value in sorted({row.groups[key] for row in scored if key in row.groups}):
             inside = [row for row in scored if row.groups.get(key) == value]
-            if len(inside) >= SMALLEST_GROUP:
+            if SMALLEST_GROUP <= len(inside) < len(scored):
                 groups.setdefault(key, {})[value] = measured(headline, inside, seed)
     return Sheet(
         title=benchmark.title, headline=benchmark.headline, figures=figures, groups=groups,

@@ -42,22 +42,27 @@ def _drawn(sheet: Sheet) -> dict[str, dict[str, tuple[float, float, float]]]:
 
 
 def shown(measured: Measured) -> str:
-    """ ".84 [.80, .88]" to two places, or "–" where there is nothing to measure."""
+    """ "0.84 [0.80, 0.88]"; "0.00 (of 30)" where all agree, so that no draw tells how sure that is; "–" for nothing."""
     if measured.value is None:
         return "–"
-    interval = "" if measured.low is None or measured.high is None else f" [{measured.low:.2f}, {measured.high:.2f}]"
-    return f"{measured.value:.2f}{interval}"
+    if measured.low is None or measured.high is None or measured.low == measured.high:
+        return f"{measured.value:.2f} (of {measured.units})"
+    return f"{measured.value:.2f} [{measured.low:.2f}, {measured.high:.2f}]"
 
 
 def markdown(results: Results) -> str:
-    """Every benchmark's figures with 95 % intervals, the headline by subgroup, and who was examined."""
+    """Who was examined, a headline a benchmark, then all figures of each with 95 % intervals, and by subgroup."""
     who = results.candidate
     lines = [
         f"Model {who['model']} ({who['engine']}, {who['model_hash'][:12]}), adapter {who['adapter'] or 'none'}, "
-        f"knowledge {who['knowledge']}, seed {results.seed}. 95 % bootstrap intervals over patients in brackets.",
+        f"knowledge {who['knowledge']}, seed {results.seed}. In brackets 95 % bootstrap intervals over patients; "
+        "(of n) where all n patients agree.",
     ]
     if who.get("demonstration"):
         lines.append("\nThis is a demonstration model: not for clinical use.")
+    lines += ["", "| benchmark | figure | value |", "|---|---|---|"]
+    for name, sheet in results.benchmarks.items():
+        lines.append(f"| {name} | {sheet.headline} | {shown(sheet.figures[sheet.headline])} |")
     for name, sheet in results.benchmarks.items():
         lines += ["", f"### {name}: {sheet.title}", "", *_table(sheet)]
     lines += [f"\n{note}" for note in results.notes]
