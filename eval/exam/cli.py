@@ -117,7 +117,9 @@ def names() -> None:
 
     table = Table("name", "what", "items", "quick", "needs")
     for name, made in installed().items():
-        table.add_row(name, made.title, str(made.full), str(made.quick or ""), made.needs_data)
+        table.add_row(
+            name, made.title, "all" if made.needs_data else str(made.full), str(made.quick or ""), made.needs_data
+        )
     table.add_row("robustness:NAME", "any of these on pictures corrupted at five severities", "", "", "")
     table.add_row("FILE.py", "a benchmark of your own, see eval/README.md", "", "", "")
     Console().print(table)
