@@ -155,14 +155,13 @@ class SampleMaker:
 
     def make(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, task: str = "ask") -> Sample:
         """A sample of `task` on picture `index`, shown as `pixels`."""
-        facts = self.facts[index]
         sides = rng.random() < 0.7
         study = _study(pixels, sides, rng)
         if task == "report":
-            return self._report(study, facts, sides, rng)
+            return self._report(study, index, sides, rng)
         if task == "diagnose":
-            return self._diagnosis(study, facts, rng)
-        return self._question(study, facts, sides, rng)
+            return self._diagnosis(study, index, rng)
+        return self._question(study, index, sides, rng)
 
     def quiz(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, turns: int) -> Sample:
         """Up to `turns` questions about one bare picture in one sample, and now and then its report: more to learn a
@@ -177,7 +176,8 @@ class SampleMaker:
             more.append((f"{REPORT_TASK}\nDraft the report.", "\n".join(_report_lines(facts["report"], sides))))
         return self._sample(AskRequest(study=_study(pixels, sides, rng), question=first[0]), [], [first[1]], more)
 
-    def _question(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
+    def _question(self, study: Study, index: int, sides: bool, rng: np.random.Generator) -> Sample:
+        facts = self.facts[index]
         if rng.random() < 0.08:
             finding = str(rng.choice(_ASKED_WITH_ARTICLE))
             # Asked in the words of any other question: only the subject tells that the model can't know.
@@ -188,7 +188,7 @@ class SampleMaker:
             question = self._draw(facts["questions"], rng)
             about = [question["finding"]] if question["finding"] else [f["kind"] for f in facts["findings"]]
             text, line = question["text"], "\n".join(_answer_lines(question, sides))
-        evidence, shown = self._evidence(about, rng)
+        evidence, shown = self._evidence(about, index, rng)
         earlier: tuple[Turn, ...] = ()
         if rng.random() < 0.15:
             before = self._draw(facts["questions"], rng)
@@ -212,20 +212,25 @@ class SampleMaker:
         pool = [q for q in presence if q["present"] == wanted] or presence
         return pool[rng.integers(len(pool))]
 
-    def _report(self, study: Study, facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Sample:
+    def _report(self, study: Study, index: int, sides: bool, rng: np.random.Generator) -> Sample:
+        facts = self.facts[index]
         lines = _report_lines(facts["report"], sides)
-        evidence, _ = self._evidence([finding["kind"] for finding in facts["findings"]], rng)
+        evidence, _ = self._evidence([finding["kind"] for finding in facts["findings"]], index, rng)
         return self._sample(ReportRequest(study=study), evidence, lines)
 
-    def _diagnosis(self, study: Study, facts: dict[str, Any], rng: np.random.Generator) -> Sample:
+    def _diagnosis(self, study: Study, index: int, rng: np.random.Generator) -> Sample:
+        facts = self.facts[index]
         kinds = [finding["kind"] for finding in facts["findings"]]
         lines = [f"[diagnosis] {FINDINGS[kind].capitalize()} is likely. [image]" for kind in kinds]
         lines = lines or ["[diagnosis] No abnormality is seen. [image]"]
-        evidence, shown = self._evidence(kinds, rng)
+        evidence, shown = self._evidence(kinds, index, rng)
         return self._sample(DiagnoseRequest(study=study), evidence, [*lines, *_citing(shown, kinds)])
 
-    def _evidence(self, about: Sequence[str], rng: np.random.Generator) -> tuple[list[EvidenceItem], list[Card | str]]:
-        """Items shown, 0 to 3 in random order, and the cards and case reports they are."""
+    def _evidence(
+        self, about: Sequence[str], index: int, rng: np.random.Generator
+    ) -> tuple[list[EvidenceItem], list[Card | str]]:
+        """Items shown, 0 to 3 in random order, and the cards and case reports they are: never the report of picture
+        `index` itself, or the model would learn to copy."""
         if rng.random() >= self.knowledge:
             return [], []
         chosen: list[Card | str] = []
@@ -235,7 +240,8 @@ class SampleMaker:
                 picks = rng.permutation(len(own))[: 1 + (rng.random() < 0.4)]
                 chosen += [own[pick] for pick in picks]
         chosen += [self.cards[int(rng.integers(len(self.cards)))] for _ in range(rng.integers(0, 2))]
-        chosen += [case_text(self.facts[int(rng.integers(len(self.facts)))]) for _ in range(rng.integers(0, 3))]
+        others = (index + 1 + int(rng.integers(len(self.facts) - 1)) for _ in range(rng.integers(0, 3)))
+        chosen += [case_text(self.facts[other % len(self.facts)]) for other in others]
         shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
         items = [
             _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)

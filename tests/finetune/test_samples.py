@@ -50,6 +50,21 @@ def test_a_passage_is_cited_when_and_only_when_it_is_on_the_finding() -> None:
     assert cited_any > 50
 
 
+def test_a_picture_s_own_report_is_never_among_its_references() -> None:
+    told = [
+        dict(facts, report={"findings": f"Study number {n}.", "impression": "-"}) for n, facts in enumerate(FACTS[:3])
+    ]
+    maker, rng = SampleMaker(told, CARDS, 1.0), np.random.default_rng(0)
+    met = set()
+    for n in range(300):
+        own = n % 3
+        met |= {
+            (own, int(other))
+            for other in re.findall(r"Study number (\d)", text_of(maker.make(own, PHANTOMS[own].pixels, rng)))
+        }
+    assert met == {(own, other) for own in range(3) for other in range(3) if own != other}
+
+
 def test_no_side_is_learnt_where_the_picture_tells_none() -> None:
     unknown = [sample for sample in drawn(300, knowledge=0.0) if "sides unknown" in text_of(sample)]
     assert len(unknown) > 50
