@@ -138,11 +138,28 @@ class _Index:
         return [place for _, place in sorted(found)]
 
 
+class Indexed:
+    """One side, ready to be asked about many items whose patients are named as their source names them: what it costs
+    to index a large library is paid once."""
+
+    def __init__(self, other: Seen) -> None:
+        self.other = other
+        self._index = _Index(other.traces, [one.patient for one in other.traces])
+
+    def leaks(self, test: Seen) -> list[Leak]:
+        mine = _hashed(test, self.other.salt)
+        return _common(test, mine, self.other, self._index)
+
+
 def leaks(test: Seen, other: Seen) -> list[Leak]:
     """What items of the test have in common with the other side, in the test's order: at most one leak of a kind an
     item, the first or nearest. Raises `BadInput` when both hash their patients with a salt of their own."""
     mine, theirs = _patients(test, other)
-    index, found = _Index(other.traces, theirs), []
+    return _common(test, mine, other, _Index(other.traces, theirs))
+
+
+def _common(test: Seen, mine: Sequence[str | None], other: Seen, index: _Index) -> list[Leak]:
+    found = []
     for one, patient in zip(test.traces, mine, strict=True):
         common: tuple[tuple[Kind, list[int]], ...] = (
             ("patient", index.of_patient(patient)),
@@ -175,14 +192,16 @@ def own_patient(training: Seen, corpus: Seen) -> list[Leak]:
     return found
 
 
-def check(test: Seen, corpus: Sequence[Seen] = (), training: Sequence[Seen] = ()) -> None:
+def check(test: Seen, corpus: Sequence[Seen | Indexed] = (), training: Sequence[Seen | Indexed] = ()) -> None:
     """Raises `LeakFound` when an item of the test was seen in a corpus or in training."""
     for others, advice in (
         (corpus, "Remove these cases from the library (`consult knowledge remove`), or these items from the exam."),
         (training, "Ask about others, or examine a model that did not learn from them."),
     ):
         for other in others:
-            _refuse(leaks(test, other), f"items of {test.name} are in {other.name}, too", advice)
+            found = other.leaks(test) if isinstance(other, Indexed) else leaks(test, other)
+            name = other.other.name if isinstance(other, Indexed) else other.name
+            _refuse(found, f"items of {test.name} are in {name}, too", advice)
 
 
 def check_training(training: Seen, corpus: Seen) -> None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from eval.ledger import TrainingLedger, write_ledger
 from finetune.memory import keep_freed_memory
 from finetune.phantoms import batches
 from finetune.samples import cards
@@ -163,6 +164,8 @@ def main(
     (out / "calibration.json").write_text(json.dumps(legs, ensure_ascii=False) + "\n")
     model.to(torch.float16).save_pretrained(out)
     tokenizer.save_pretrained(out)
+    sources = ("questions about the guideline cards", *(["MedQuAD (NIH and CDC pages)"] if foreign else []))
+    write_ledger(out, TrainingLedger(sources=sources))
     print(f"Written to {out}.")
 
 

@@ -4,6 +4,7 @@ the picture alone, and with another picture but the same references, so that it 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from assistant.requests import Request
@@ -13,7 +14,8 @@ from eval.exam.candidate import NOTHING, Candidate
 from eval.metrics import calibration, classify, references
 
 WITH, WITHOUT, DAMAGED = "with", "without", "other picture"
-SENSITIVITY = 0.9  # of the operating point in the table
+SENSITIVITY = 0.9  # of the operating point, which is chosen on the items themselves: an upper bound
+AUROC, SPECIFICITY = "AUROC, yes against no", f"specificity at sensitivity {SENSITIVITY:g}, yes against no"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -26,6 +28,7 @@ class ClosedItem(Item):
 
 class Closed(Benchmark):
     headline = "balanced accuracy"
+    ranked = frozenset({AUROC, SPECIFICITY})
 
     async def sit(self, candidate: Candidate, item: Item) -> dict[str, Answer]:
         request = item.request()
@@ -39,7 +42,8 @@ class Closed(Benchmark):
 
     def score(self, item: Item, answers: Mapping[str, Answer]) -> Scores:
         truth = bool(item.truth["answer"])
-        said = {condition: yes_or_no(first_sentence(answer)) for condition, answer in answers.items()}
+        label = item.truth.get("label")
+        said = {condition: yes_or_no(first_sentence(answer), label) for condition, answer in answers.items()}
         confidence = p_yes(answers[WITH])
         scores: Scores = {
             "truth": truth,
@@ -59,16 +63,19 @@ class Closed(Benchmark):
         return {
             "accuracy": mean_of("right"),
             "balanced accuracy": _paired("truth", "said", classify.balanced_accuracy),
+            "balanced accuracy of what is answered": balanced_answered,
             "sensitivity": mean_of("right", lambda row: row["truth"]),
             "specificity": mean_of("right", lambda row: not row["truth"]),
             "F1": _paired("truth", "said", classify.f1),
             "balanced accuracy without references": balanced_without,
             "answered": mean_of("answered"),
-            "AUROC": _paired("truth", "p", classify.auroc),
-            f"specificity at sensitivity {SENSITIVITY:g}": specificity_at,
-            "calibration error": lambda rows: calibration.ece(*_confidence(rows)),
-            "Brier": _paired("p", "truth", calibration.brier),
-            "area under risk-coverage": lambda rows: calibration.aurc(*_confidence(rows)),
+            AUROC: _paired("truth", "p", classify.auroc),
+            SPECIFICITY: specificity_at,
+            "positive predictive value there": partial(predictive, "ppv"),
+            "negative predictive value there": partial(predictive, "npv"),
+            "calibration error of what is answered": lambda rows: calibration.ece(*confidence_of(rows)),
+            "Brier, yes against no": _paired("p", "truth", calibration.brier),
+            "area under risk-coverage": lambda rows: calibration.aurc(*confidence_of(rows)),
             "copy-reference rate": copy_reference,
             "over-reliance rate": over_reliance,
             "cites": mean_of("cited"),
@@ -81,12 +88,13 @@ class Closed(Benchmark):
         truth, p = column(scores, "truth", "p")
         if len(set(truth)) < 2:
             return []
-        confidence, right = _confidence(scores)
-        return [
-            plots.roc(truth, p, SENSITIVITY, folder / f"{self.name}-roc.png"),
-            plots.reliability(confidence, right, folder / f"{self.name}-calibration.png"),
-            plots.risk_coverage(confidence, right, folder / f"{self.name}-risk-coverage.png"),
-        ]
+        drawn = [plots.roc(truth, p, SENSITIVITY, folder / f"{self.name}-roc.png", self.name)]
+        confidence, right = confidence_of(scores)
+        if right:
+            drawn.append(plots.reliability(confidence, right, folder / f"{self.name}-calibration.png", self.name))
+            file = folder / f"{self.name}-risk-coverage.png"
+            drawn.append(plots.risk_coverage(confidence, right, file, self.name, asked=len(truth)))
+        return drawn
 
 
 def _paired(left: str, right: str, metric: Callable[..., float]) -> Figure:
@@ -112,10 +120,21 @@ def specificity_at(rows: Sequence[Scores]) -> float:
     return classify.operating_point(truth, p, SENSITIVITY).specificity if truth else float("nan")
 
 
-def _confidence(rows: Sequence[Scores]) -> tuple[list[float], list[bool]]:
-    """Of the likelier answer, and whether that one is right."""
+def predictive(which: str, rows: Sequence[Scores]) -> float:
+    """At the prevalence of the items: half of them are to be answered yes."""
     truth, p = column(rows, "truth", "p")
-    return [max(q, 1 - q) for q in p], [(q >= 0.5) == t for q, t in zip(p, truth, strict=True)]
+    return float(getattr(classify.operating_point(truth, p, SENSITIVITY), which)) if truth else float("nan")
+
+
+def balanced_answered(rows: Sequence[Scores]) -> float:
+    """Over the items that were answered yes or no."""
+    return classify.balanced_accuracy(*column(rows, "truth", "said"))
+
+
+def confidence_of(rows: Sequence[Scores]) -> tuple[list[float], list[bool]]:
+    """In the answers that were given, and whether they are right: what was not answered has no confidence."""
+    said, right, p = column(rows, "said", "right", "p")
+    return [q if yes else 1 - q for yes, q in zip(said, p, strict=True)], right
 
 
 def copy_reference(rows: Sequence[Scores]) -> float:

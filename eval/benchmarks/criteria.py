@@ -17,7 +17,7 @@ from eval.metrics.criteria import STATES, criteria_f1, criteria_macro_f1, criter
 from eval.phantoms import Phantom
 from eval.phantoms.criteria import DISEASES, criteria, diagnosis
 
-_NOT_MET = re.compile(r"\b(?:not (?:met|fulfilled)|unmet)\b", re.I)
+_NOT_MET = re.compile(r"\b(?:not (?:\w+ )?(?:met|fulfilled)|unmet)\b", re.I)
 _NOT_KNOWN = re.compile(r"\b(?:not known|(?:cannot|can't|can not) be (?:told|known|determined|judged))\b", re.I)
 
 

@@ -5,6 +5,7 @@ The folder holds `studies.jsonl` (`id`, `image`, `patient`, `labels`, `view`, `a
 `Data_Entry_2017.csv` and `images/`; of the latter, where `test_list.txt` is there, what it names.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 from assistant.requests import AskRequest
 from assistant.study import STANDARD_RADIOGRAPH
 from eval.benchmarks.closed import Closed, ClosedItem
+from eval.benchmarks.common import age_band
 from eval.benchmarks.folder import Entry, Look, entries, file_in, sample, study
 
 TERMS = {
@@ -21,6 +23,11 @@ TERMS = {
     "edema": "pulmonary oedema", "effusion": "a pleural effusion", "emphysema": "emphysema", "fibrosis": "fibrosis",
     "hernia": "a hernia", "infiltration": "an infiltrate", "mass": "a mass", "nodule": "a lung nodule",
     "pleural thickening": "pleural thickening", "pneumonia": "pneumonia", "pneumothorax": "a pneumothorax",
+}  # fmt: skip
+LABELS = {  # those that the labeller tells apart
+    "atelectasis": "Atelectasis", "cardiomegaly": "Cardiomegaly", "consolidation": "Consolidation", "edema": "Edema",
+    "effusion": "Pleural Effusion", "infiltration": "Lung Opacity", "mass": "Lung Lesion", "nodule": "Lung Lesion",
+    "pleural thickening": "Pleural Other", "pneumonia": "Pneumonia", "pneumothorax": "Pneumothorax",
 }  # fmt: skip
 
 
@@ -71,7 +78,12 @@ def item_of(film: Film, other: Film, finding: str) -> ClosedItem:
     question = f"Is there {TERMS[finding]}?"
     return ClosedItem(
         id=f"{film.id}-{finding}",
-        truth={"answer": finding in film.labels, "finding": finding, "question": question},
+        truth={
+            "answer": finding in film.labels,
+            "finding": finding,
+            "question": question,
+            "label": LABELS.get(finding, finding),
+        },
         request=partial(_request, film, question),
         other=partial(_request, other, question),
         groups={"finding": finding, **film.groups},
@@ -95,12 +107,16 @@ def films_of(file: Path) -> Iterator[Film]:
 def _published(entry: Entry, folder: Path) -> Film:
     name, labels = entry.text("Image Index"), entry.text("Finding Labels").lower().replace("_", " ").split("|")
     groups = {"sex": entry.text("Patient Gender"), "view": entry.text("View Position")}
+    if years := re.match(r"\d+", str(entry.row.get("Patient Age") or "")):
+        groups["age"] = age_band(int(years[0]))
     return Film(name, folder / "images" / Path(name).name, entry.text("Patient ID"),
                 frozenset(labels) - {"no finding"}, groups["view"], groups)  # fmt: skip
 
 
 def _study(entry: Entry, folder: Path) -> Film:
     groups = {key: entry.text(key) for key in ("sex", "view") if entry.row.get(key)}
+    if (age := entry.maybe("age", int)) is not None:
+        groups["age"] = age_band(age)
     labels = frozenset(map(str, entry.maybe("labels", list) or ()))
     return Film(entry.text("id"), folder / entry.text("image"), entry.text("patient"), labels,
                 groups.get("view", ""), groups)  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 from assistant.requests import AskRequest
 from eval.benchmarks.closed import Closed, ClosedItem
 from eval.benchmarks.common import SIZE, study_of
+from eval.benchmarks.phantom_items import LABEL_OF
 from eval.benchmarks.vqa_closed import WORDINGS
 from eval.ledger import EXAM_SEEDS
 from eval.phantoms import EXAM_FAMILIES, FINDINGS, FindingSpec, make_phantom
@@ -53,7 +54,12 @@ def _item(line: Mapping[str, Any], reports: Sequence[str]) -> ClosedItem:
     here, there = (spec, ()) if line["answer"] else ((), spec)
     return ClosedItem(
         id=line["id"],
-        truth={"answer": line["answer"], "finding": line["finding"], "question": line["question"]},
+        truth={
+            "answer": line["answer"],
+            "finding": line["finding"],
+            "question": line["question"],
+            "label": LABEL_OF[line["finding"]["kind"]],
+        },
         request=partial(asked, here),
         other=partial(asked, there),
         groups={

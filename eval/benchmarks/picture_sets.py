@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from assistant.study import STANDARD_RADIOGRAPH
+from eval.benchmarks.common import age_band
 from eval.benchmarks.folder import Entry, Look, entries, file_in
 from eval.benchmarks.phantom_items import with_choices
 from eval.benchmarks.questions import Asked, Kind, Questions
@@ -52,7 +53,7 @@ class PictureSet(Questions):
 
 def _groups(entry: Entry, answer: str) -> dict[str, str]:
     age = entry.maybe("age", int)
-    band = "" if age is None else "under 50" if age < 50 else "50 to 69" if age < 70 else "70 and over"
+    band = "" if age is None else age_band(age)
     return {"answer": answer, "sex": str(entry.row.get("sex") or ""), "age": band}
 
 

@@ -48,7 +48,7 @@ class Ranked(Benchmark):
     are. An answer is a ranking: `retrieved` the ids, `text` the places they lie in, one a line.
 
     recall@k of a query is the share of its relevant places among the first k; where `one_is_enough`, because dozens are
-    relevant, it is 1 when one of them is.
+    relevant, hit@k stands in its place: 1 when one of them is.
     """
 
     headline: ClassVar[str] = f"recall@5, {SHOWN}"
@@ -107,7 +107,9 @@ class Ranked(Benchmark):
     @property
     def figures(self) -> Mapping[str, Figure]:
         conditions = [SHOWN, *([FUSED] if self.fuses else []), *self.legs, CHANCE]
-        names = [f"{name}, {condition}" for name in measured([], {"": 1.0}, False) for condition in conditions]
+        names = [
+            f"{name}, {condition}" for name in measured([], {"": 1.0}, self.one_is_enough) for condition in conditions
+        ]
         return {**{name: mean_of(name) for name in names}, "not relevant of what is shown": mean_of("wrong"),
                 "something shown": mean_of("shown", lambda row: row["answerable"])}  # fmt: skip
 
@@ -125,10 +127,12 @@ def query_of(assistant: Assistant, request: AskRequest) -> Query:
 
 def measured(places: Sequence[str], gains: Gains, one_is_enough: bool) -> dict[str, float]:
     """What one ranking is worth, each 0..1; `gains` must not be empty."""
-    recalls = {f"recall@{k}": ranking.recall_at_k(places, gains, k) for k in RECALLS}
+    recalls = {k: ranking.recall_at_k(places, gains, k) for k in RECALLS}
     if one_is_enough:
-        recalls = {name: float(value > 0) for name, value in recalls.items()}
-    return {**recalls, "nDCG@10": ranking.ndcg_at_k(places, gains, 10), "MRR": ranking.reciprocal_rank(places, gains)}
+        first = {f"hit@{k}": float(value > 0) for k, value in recalls.items()}
+    else:
+        first = {f"recall@{k}": value for k, value in recalls.items()}
+    return {**first, "nDCG@10": ranking.ndcg_at_k(places, gains, 10), "MRR": ranking.reciprocal_rank(places, gains)}
 
 
 def by_chance(gains: Sequence[float], n: int, one_is_enough: bool) -> dict[str, float]:
@@ -137,7 +141,11 @@ def by_chance(gains: Sequence[float], n: int, one_is_enough: bool) -> dict[str, 
     discounts = [1 / math.log2(rank + 1) for rank in range(1, min(10, n) + 1)]
     best = sum(gain * weight for gain, weight in zip(sorted(gains, reverse=True), discounts, strict=False))
     return {
-        **{f"recall@{k}": sum(first[:k]) if one_is_enough else min(k, n) / n for k in RECALLS},
+        **(
+            {f"hit@{k}": sum(first[:k]) for k in RECALLS}
+            if one_is_enough
+            else {f"recall@{k}": min(k, n) / n for k in RECALLS}
+        ),
         "nDCG@10": sum(gains) / n * sum(discounts) / best,
         "MRR": sum(p / rank for rank, p in enumerate(first, 1)),
     }

@@ -1,6 +1,5 @@
 """Retrieval: does the library give what bears on a question (text → passage) or a picture (image → passage, → case)?"""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from itertools import islice
@@ -94,13 +93,13 @@ class ImageCase(Ranked):
     name = "retrieval-cases"
     title = "Image → case (phantoms of held-out families, cases of the training family)"
     full, quick = 1000, 80
-    headline = "recall@1, shown"  # among five random cases one is relevant, more often than not
+    headline = "hit@1, shown"  # among five random cases one is relevant, more often than not
     kind = "case"
     legs: ClassVar = {"image": IMAGE_CASE}
     one_is_enough = True
 
     def corpus(self) -> Corpus:
-        return Corpus(f"phantom-cases-{CASES}", cases=write_cases)
+        return Corpus(f"phantom-cases-{CASES}", cases=partial(phantom_cases, n=CASES))
 
     def items(self, n: int, seed: int) -> Iterator[Item]:
         for phantom in islice(drawn(PLACE, seed), n):
@@ -140,12 +139,3 @@ def shared(wanted: frozenset[str], has: frozenset[str]) -> float:
 def case_labels(n: int) -> dict[str, frozenset[str]]:
     phantoms = (make_phantom(seed, size=TRUTH_SIZE) for seed in CORPUS_SEEDS[:n])
     return {cluster_of(phantom): labels_of(phantom) for phantom in phantoms}
-
-
-def write_cases(folder: Path) -> Path:
-    """Pictures, and a manifest in which every source tells the phantom; returns the manifest."""
-    manifest = phantom_cases(folder, CASES)
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    told = ({"source": f"Synthetic study, family {row['family']}, seed {row['seed']}"} | row for row in rows)
-    manifest.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told), encoding="utf-8")
-    return manifest

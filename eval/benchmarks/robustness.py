@@ -21,6 +21,7 @@ from eval import corruptions
 from eval.corruptions import KINDS, SEVERITIES, corrupt
 from eval.exam.benchmark import Answer, Benchmark, Corpus, Figure, Item, Row, Scores
 from eval.exam.candidate import Candidate
+from retrieval.errors import BadInput
 
 CLEAN = 0  # the severity of a picture as it is
 LADDER = (CLEAN, *SEVERITIES)
@@ -48,7 +49,9 @@ class Robustness(Benchmark):
         self.headline = f"{benchmark.headline}, corrupted"  # type: ignore[misc]
 
     def items(self, n: int, seed: int) -> Iterator[Item]:
-        for item, kind in zip(self.of.items(n, seed), self._rounds(seed), strict=False):
+        for number, (item, kind) in enumerate(zip(self.of.items(n, seed), self._rounds(seed), strict=False)):
+            if number == 0 and not item.request().study.pictures:
+                raise BadInput(f"{self.of.name} shows no pictures, so there is nothing to corrupt.")
             yield replace(item, groups=item.groups | {"corruption": kind})
 
     def _rounds(self, seed: int) -> Iterator[str]:

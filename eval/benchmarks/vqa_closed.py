@@ -12,6 +12,7 @@ import numpy as np
 from assistant.requests import AskRequest
 from eval.benchmarks.closed import Closed, ClosedItem
 from eval.benchmarks.common import SIZE, TRUTH_SIZE, about, cluster_of, exam_seeds, study_of
+from eval.benchmarks.phantom_items import LABEL_OF
 from eval.phantoms import EXAM_FAMILIES, FindingSpec, Phantom, make_phantom
 from eval.phantoms.family import get_family
 from eval.phantoms.text import Question, questions
@@ -57,7 +58,12 @@ def item_of(phantom: Phantom, question: Question, wording: str) -> ClosedItem:
     opposite = () if question.present or not question.finding else (FindingSpec(question.finding),)
     return ClosedItem(
         id=f"{cluster_of(phantom)}-{question.finding}",
-        truth={"answer": bool(question.present), "finding": question.finding, "question": question.text},
+        truth={
+            "answer": bool(question.present),
+            "finding": question.finding,
+            "question": question.text,
+            "label": LABEL_OF[question.finding] if question.finding else None,
+        },
         request=request,
         groups={"finding": str(question.finding), "wording": wording, **about(phantom)},
         cluster=cluster_of(phantom),

@@ -91,6 +91,7 @@ class Benchmark(ABC):
     full: ClassVar[int]
     quick: ClassVar[int] = 0
     headline: ClassVar[str]
+    ranked: ClassVar[frozenset[str]] = frozenset()  # figures that only compare scores "p" within one exam (AUROC)
     needs_data: ClassVar[str] = ""  # what `--data NAME=FOLDER` must name, in words; "": nothing
 
     def __init__(self, data: Path | None = None) -> None:
@@ -124,7 +125,7 @@ class Benchmark(ABC):
 
 class Row(BaseModel):
     """One item as it is kept: everything its score rests on. `patient` numbers the patients of a sitting, it names
-    none. `error`: the type of the error that stopped it."""
+    none. `error`: why it could not be asked (messages of the tree name no file and no value)."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -14,6 +14,7 @@ from eval.exam.benchmark import Answer, Said
 from retrieval.retriever import Retriever
 from retrieval.types import Evidence, Query
 
+IMPOSSIBLE = -1e4  # stands for a log-probability of minus infinity, which JSON can't hold
 NOTHING = Evidence()  # given as references: the model answers from the picture alone
 
 
@@ -78,7 +79,9 @@ class Candidate:
             answer.prompt_sha256 = prompt_sha256(engine.prompt)
             if options and "score" in (await self.assistant.engine.info()).capabilities:
                 scores = await self.assistant.engine.score(engine.prompt, options)
-                answer.likelihoods = dict(zip(options, scores, strict=True))
+                answer.likelihoods = {
+                    option: max(score, IMPOSSIBLE) for option, score in zip(options, scores, strict=True)
+                }
         return answer
 
 

@@ -54,11 +54,11 @@ def run(
         Literal["bundled", "own", "none"],
         typer.Option(help="Bundled cards and synthetic cases, this installation's own library, or none."),
     ] = "bundled",
-    seed: Annotated[int, typer.Option(min=0, help="Other items; the same seed gives the same numbers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=400, help="Other items; the same seed gives the same numbers.")] = 0,
     at_once: Annotated[
         int, typer.Option(min=1, help="Items asked at once; more than one pays with --engine http.")
     ] = 1,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what the folder holds.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what was answered before.")] = False,
 ) -> None:
     """Sit benchmarks; writes results.json, table.md and plots into the folder."""
     from rich.console import Console
@@ -73,10 +73,8 @@ def run(
         raise BadInput("Name a benchmark, or say --quick or --all. `consult eval list` names them.")
     exam = Exam(
         benchmarks=_benchmarks(asked, data or []), settings=_settings(engine, model, url), out=out, n=n, quick=quick,
-        seed=seed, adapter=adapter, knowledge=knowledge, at_once=at_once,
+        seed=seed, adapter=adapter, knowledge=knowledge, at_once=at_once, fresh=fresh,
     )  # fmt: skip
-    if fresh:
-        _forget(out)
     results = _hold(exam)
     Console().print(Markdown(markdown(results)))
     Console(stderr=True).print(f"[dim]{out}/results.json, {out}/table.md, {out}/plots/[/dim]", highlight=False)
@@ -102,9 +100,58 @@ def compare(
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "compare.md").write_text(text, encoding="utf-8")
-        rows = [(f"{name}: {figure}", d.value, d.low, d.high) for name, ds in found.items() for figure, d in ds.items()]
-        plots.forest(rows, out / "compare.png", "B minus A", chance=0.0)
+        rows = [
+            (f"{name}: {figure}", d.value, d.low, d.high)
+            for name, sheet in found.sheets.items()
+            for figure, d in sheet.figures.items()
+        ]
+        plots.forest(rows, out / "compare.png", f"{b.name} minus {a.name}", chance=0.0)
     Console().print(Markdown(text))
+
+
+@app.command()
+def judge(
+    folder: Annotated[Path, typer.Argument(help="Folder of an exam in which `report` was sat.")],
+    engine: Annotated[Literal["local", "http"] | None, typer.Option(help="Of the judge; else the settings'.")] = None,
+    model: Annotated[str | None, typer.Option(help="The judge's model.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of the judge's server, with --engine http.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the judge's sampling.")] = 0,
+) -> None:
+    """Let a second model count the errors in drafted reports: six types, significant or not (CheXprompt)."""
+    import asyncio
+    import json
+
+    from rich.console import Console
+
+    from assistant.assistant import Assistant
+    from assistant.errors import BadInput
+    from eval.benchmarks.report import judged
+    from eval.exam.results import Results
+    from eval.metrics.judge import ERROR_TYPES, JudgeSummary
+
+    sheet = Results.load(folder).benchmarks.get("report")
+    if sheet is None:
+        raise BadInput(f"{folder} holds no reports; `consult eval report --out {folder}` drafts some.")
+    items = sheet.items
+
+    async def count() -> tuple[JudgeSummary, str]:
+        assistant = Assistant.open(_settings(engine, model, url))
+        try:
+            with Console(stderr=True).status(f"Judging {len(items)} drafts"):
+                found = await judged(items, assistant.engine, seed=seed)
+            return found, (await assistant.engine.info()).model
+        finally:
+            await assistant.close()
+
+    found, judge_model = asyncio.run(count())
+    counts = {kind: found.errors[:, place].sum(axis=0).tolist() for place, kind in enumerate(ERROR_TYPES)}
+    told = {"judge": judge_model, "judged": len(found.errors), "unjudged": found.unjudged,
+            "errors_a_report": found.mean if len(found.errors) else None,
+            "significant_errors_a_report": found.mean_significant if len(found.errors) else None,
+            "significant_and_not_by_type": counts}  # fmt: skip
+    text = json.dumps(told, indent=2)
+    (folder / "judge.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
 
 
 @app.command("list")
@@ -159,25 +206,15 @@ def _settings(engine: str | None, model: str | None, url: str | None) -> "Settin
     return settings.model_copy(update={"engine": changed})
 
 
-def _forget(out: Path) -> None:
-    """Only what an exam wrote: somebody may have named a folder with other things in it."""
-    import shutil
-
-    for name in ("journal", "library", "plots"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("results.json", "table.md"):
-        (out / name).unlink(missing_ok=True)
-
-
 def _hold(exam: "Exam") -> Any:
     import asyncio
 
     from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+    from rich.progress import MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
     from eval.exam.run import hold
 
-    console = Console(stderr=True)
+    console, phases = Console(stderr=True), dict[str, TaskID]()
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
 
@@ -187,4 +224,9 @@ def _hold(exam: "Exam") -> Any:
             task = progress.add_task(name, total=total, completed=done)
             return lambda: progress.advance(task)
 
-        return asyncio.run(hold(exam, watch))
+        def filling(phase: str, done: int, total: int) -> None:
+            if phase not in phases:
+                phases[phase] = progress.add_task(phase, total=total)
+            progress.update(phases[phase], completed=done, total=total)
+
+        return asyncio.run(hold(exam, watch, filling))

@@ -1,9 +1,10 @@
 """Nothing is asked that the model learnt from, or that the library holds: patients and phantom seeds are compared
 before an exam starts, pictures as they are made, and the first leak ends it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from assistant.assistant import Assistant
 from assistant.engines.card import pocket_folder
@@ -11,7 +12,7 @@ from assistant.requests import Request
 from assistant.settings import Settings
 from eval.exam.benchmark import Item
 from eval.exam.library import phantoms_of
-from eval.leaks import Seeds, Seen, Trace, check, library_seen, trace
+from eval.leaks import Indexed, Seeds, Seen, Trace, check, library_seen, trace
 from eval.ledger import read_ledger
 from retrieval.index import encoder_folder
 
@@ -20,16 +21,16 @@ class Guard:
     """`notes`: whose training isn't known, so that nothing can be said of it."""
 
     def __init__(self, corpus: Seen, training: Sequence[Seen], notes: Sequence[str] = ()) -> None:
-        self.corpus, self.training, self.notes = corpus, tuple(training), tuple(notes)
+        self.corpus, self.training, self.notes = Indexed(corpus), [Indexed(one) for one in training], tuple(notes)
 
     @classmethod
     def over(cls, assistant: Assistant, settings: Settings, adapter: str | None = None) -> "Guard":
-        """Over the library the assistant searches, and the ledgers beside its model, adapter and image encoder."""
+        """Over the library the assistant searches, and the ledgers beside its model, adapter and encoders."""
+        encoders = settings.encoders
         folders = {
             f"the model {settings.engine.model}": _model_folder(settings),
-            f"the image encoder {settings.encoders.image_text}": encoder_folder(
-                settings.encoders.image_text, "image_text"
-            ),
+            f"the image encoder {encoders.image_text}": encoder_folder(encoders.image_text, "image_text"),
+            f"the text encoder {encoders.text}": encoder_folder(encoders.text, "text"),
         }
         if adapter:
             folders[f"the adapter {adapter}"] = settings.engine.adapters.get(adapter)
@@ -42,17 +43,27 @@ class Guard:
         return cls(_corpus(assistant), [ledger for ledger in ledgers.values() if ledger], unknown)
 
     def admit(self, items: Sequence[Item]) -> list[Item]:
-        """The same items, with pictures that are checked when they are made. Raises `LeakFound`."""
+        """The same items, with all their pictures checked as they are made. Raises `LeakFound`."""
         self._check([_trace(item) for item in items])
-        return [replace(item, request=self._checked(item)) for item in items]
+        return [self._guarded(item) for item in items]
 
-    def _checked(self, item: Item) -> Callable[[], Request]:
-        def make() -> Request:
-            request = item.request()
-            pictures = request.study.pictures + (request.prior.pictures if request.prior else ())
-            seen = trace(item.id, [picture.pixels for picture in pictures], item.cluster or None, _seeds(item))
-            self._check([seen])
-            return request
+    def _guarded(self, item: Item) -> Item:
+        """Every field that makes a request makes a checked one: the other picture of a pair is shown, too."""
+        return replace(item, **{field.name: self._checked(getattr(item, field.name), item) for field in fields(item)})
+
+    def _checked(self, thing: Any, item: Item) -> Any:
+        if type(thing) is tuple:
+            return tuple(self._checked(part, item) for part in thing)
+        if not callable(thing):
+            return thing
+
+        def make(*args: Any, **kwargs: Any) -> Any:
+            made = thing(*args, **kwargs)
+            if isinstance(made, Request):
+                pictures = made.study.pictures + (made.prior.pictures if made.prior else ())
+                shown = trace(item.id, [picture.pixels for picture in pictures], item.cluster or None, _seeds(item))
+                self._check([shown])
+            return made
 
         return make
 

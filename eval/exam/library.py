@@ -18,7 +18,7 @@ from eval.ledger import CORPUS_SEEDS
 from eval.phantoms import make_phantom
 from eval.phantoms.cli import truth
 from retrieval.cases import picture_reader
-from retrieval.index import Encoders, calibration
+from retrieval.index import Encoders, Progress, calibration, no_progress
 from retrieval.ingest import add_cases, add_documents, bundled_sources, find_sources
 from retrieval.library import Library
 from retrieval.retriever import Retriever
@@ -55,13 +55,17 @@ NONE = Corpus("none")
 
 
 @contextmanager
-def over(assistant: Assistant, settings: Settings, corpus: Corpus, folder: Path) -> Iterator[Assistant]:
+def over(
+    assistant: Assistant, settings: Settings, corpus: Corpus, folder: Path, progress: Progress = no_progress
+) -> Iterator[Assistant]:
     """The same engine and encoders over the library of this corpus, built below `folder` where it isn't yet."""
-    store, library = open_store(folder / corpus.name), Library(folder / corpus.name)
     old = assistant.retriever
+    made_by = hashlib.sha256(repr(sorted(old.identities.items())).encode()).hexdigest()[:8]
+    home = folder / f"{corpus.name}-{made_by}"
+    store, library = open_store(home), Library(home)
     try:
-        if not (done := folder / corpus.name / "complete").exists():
-            _fill(Retriever(store, library, old.image_text, old.text), settings, corpus, folder / corpus.name)
+        if not (done := home / "complete").exists():
+            _fill(Retriever(store, library, old.image_text, old.text), settings, corpus, home, progress)
             done.touch()
         retriever = Retriever(store, library, old.image_text, old.text, old.selection)
         yield Assistant(assistant.engine, retriever, assistant.domains)
@@ -70,16 +74,23 @@ def over(assistant: Assistant, settings: Settings, corpus: Corpus, folder: Path)
         library.close()
 
 
-def _fill(retriever: Retriever, settings: Settings, corpus: Corpus, home: Path) -> None:
+def _fill(retriever: Retriever, settings: Settings, corpus: Corpus, home: Path, progress: Progress) -> None:
     assert retriever.image_text is not None
     legs = calibration(settings.encoders.image_text, settings.encoders.text)
     encoders = Encoders(retriever.image_text, retriever.text, legs)
     if corpus.documents:
         bundled = {source.data: source for source in bundled_sources()}
         sources = [bundled.get(source.data, source) for source in find_sources(corpus.documents())]
-        add_documents(retriever.library, retriever.store, encoders, sources)
+        add_documents(retriever.library, retriever.store, encoders, sources, progress=progress)
     if corpus.cases:
-        add_cases(retriever.library, retriever.store, encoders, corpus.cases(home / "cases"), picture_reader())
+        add_cases(
+            retriever.library,
+            retriever.store,
+            encoders,
+            corpus.cases(home / "cases"),
+            picture_reader(),
+            progress=progress,
+        )
 
 
 def contents(library: Library) -> str:

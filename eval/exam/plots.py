@@ -52,7 +52,7 @@ class Tile:
     heat: ArrayLike | None = None
 
 
-def roc(truth: ArrayLike, p: ArrayLike, sensitivity: float, path: Path) -> Path:
+def roc(truth: ArrayLike, p: ArrayLike, sensitivity: float, path: Path, name: str = "") -> Path:
     """ROC curve with the operating point of this sensitivity; `truth` must hold both classes."""
     said = np.asarray(truth, dtype=bool)
     false, true, _ = roc_curve(said, p)
@@ -62,22 +62,22 @@ def roc(truth: ArrayLike, p: ArrayLike, sensitivity: float, path: Path) -> Path:
         axes.plot(false, true, color=BLUE, clip_on=False, label=f"AUROC {classify.auroc(said, p):.2f}")
         axes.plot(
             1 - point.specificity, point.sensitivity, "o", color=VERMILION, markersize=9, clip_on=False, zorder=5,
-            label=f"operating point: p ≥ {point.threshold:.2f}\nsensitivity {point.sensitivity:.2f}, "
-            f"specificity {point.specificity:.2f}",
+            label=f"chosen here for sensitivity ≥ {sensitivity:g}: p ≥ {point.threshold:.2f}\n"
+            f"sensitivity {point.sensitivity:.2f}, specificity {point.specificity:.2f}",
         )  # fmt: skip
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=DASHES, zorder=1, label="chance")
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="1 − specificity", ylabel="sensitivity")
         axes.set_aspect("equal")
-        axes.set_title(f"ROC curve (n = {said.size}, of which {int(said.sum())} positive)")
+        axes.set_title(_named(name, f"ROC curve, yes against no (n = {said.size}, {int(said.sum())} positive)"))
         axes.legend(loc="lower right")
     return path
 
 
-def reliability(confidence: ArrayLike, right: ArrayLike, path: Path) -> Path:
+def reliability(confidence: ArrayLike, right: ArrayLike, path: Path, name: str = "") -> Path:
     """How often answers of a confidence are right, with 95 % Wilson intervals, above how many there are of each."""
     bins = calibration.reliability(confidence, right)
     values = np.asarray(confidence, dtype=float)
-    start = 0.5 if values.size and values.min() >= 0.5 else 0.0  # the likelier of two answers has at least a half
+    start = 0.5 if values.size and values.min() >= 0.5 else 0.0
     with _figure(path, WIDTH, 7.2) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([start, 1], [start, 1], color=GREY, linewidth=1, linestyle=DASHES, label="calibrated")
@@ -87,7 +87,7 @@ def reliability(confidence: ArrayLike, right: ArrayLike, path: Path) -> Path:
         upper.plot(x, y, "o-", color=BLUE, markersize=7, clip_on=False, label="measured")
         upper.set(ylim=(0, 1), ylabel="share of answers that are right")
         error = calibration.ece(confidence, right)
-        upper.set_title(f"Calibration (n = {values.size}): expected calibration error {error:.2f}")
+        upper.set_title(_named(name, f"calibration of {values.size} answers, expected error {error:.2f}"))
         upper.legend(loc="upper left")
         edges, heights = [b.low for b in bins], [b.n for b in bins]
         lower.bar(edges, heights, [b.high - b.low for b in bins], align="edge", color=PALE, edgecolor="white")
@@ -99,26 +99,37 @@ def reliability(confidence: ArrayLike, right: ArrayLike, path: Path) -> Path:
     return path
 
 
-def risk_coverage(confidence: ArrayLike, right: ArrayLike, path: Path) -> Path:
-    """Share of wrong answers when the least confident are withheld, between doing so by chance and perfectly."""
+def risk_coverage(
+    confidence: ArrayLike, right: ArrayLike, path: Path, name: str = "", *, asked: int | None = None
+) -> Path:
+    """Share of wrong answers when the least confident are withheld, between doing so by chance and perfectly. `asked`:
+    questions in all, where some were not answered; the curve then ends at the share that was."""
     correct = np.asarray(right, dtype=bool)
     curve = calibration.risk_coverage(confidence, correct)
+    reached = correct.size / asked if asked else 1.0
     wrong = np.sort(~correct)  # a perfect order answers what is right first
     ideal = np.cumsum(wrong) / np.arange(1, wrong.size + 1)
     with _figure(path, WIDTH, 5.6) as figure:
         axes = figure.add_subplot()
         axes.axhline(1 - correct.mean(), color=GREY, linewidth=1, linestyle=DASHES, label="withheld at random")
-        axes.plot(curve.coverage, curve.risk, color=BLUE, label="least confident withheld first")
+        axes.plot(reached * curve.coverage, curve.risk, color=BLUE, label="least confident withheld first")
         axes.plot(
-            np.arange(1, wrong.size + 1) / wrong.size, ideal, color=GREEN, linewidth=1.2, linestyle=(0, (1, 1.5)),
-            label="best possible order",
+            reached * np.arange(1, wrong.size + 1) / wrong.size, ideal, color=GREEN, linewidth=1.2,
+            linestyle=(0, (1, 1.5)), label="best possible order",
         )  # fmt: skip
         axes.set(xlabel="coverage: share of questions answered", ylabel="risk: share of the answers that are wrong")
         axes.set(xlim=(0, 1), ylim=(0, max(0.1, 1.15 * float(curve.risk.max(initial=0)))))
         area = calibration.aurc(confidence, correct)
-        axes.set_title(f"Risk and coverage (n = {correct.size}): area under the curve {area:.2f}")
+        axes.set_title(
+            _named(name, f"risk and coverage, {correct.size} of {asked or correct.size} answered, area {area:.2f}")
+        )
         figure.legend(loc="outside lower center", ncols=3, fontsize=10)
     return path
+
+
+def _named(name: str, title: str) -> str:
+    """The benchmark's name before the title."""
+    return f"{name}: {title}" if name else title[0].upper() + title[1:]
 
 
 def forest(rows: Sequence[Named], path: Path, title: str, chance: float | None = None) -> Path:

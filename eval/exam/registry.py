@@ -3,6 +3,7 @@ own, `consult eval my_set.py`. `robustness:NAME` is any of them on corrupted pic
 
 import importlib.util
 import inspect
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -39,11 +40,15 @@ def _installed(name: str) -> type[Benchmark]:
 
 
 def _from_file(path: Path) -> type[Benchmark]:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"consult_benchmark_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise BadInput(f"{path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[spec.name] = module  # where dataclasses look for the names of their annotations
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as error:
+        raise BadInput(f"{path} can't be loaded: {error}.") from error
     own = [
         thing
         for thing in vars(module).values()

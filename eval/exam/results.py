@@ -13,6 +13,7 @@ from retrieval.errors import BadInput
 
 DRAWS = 1000  # of the bootstrap
 SMALLEST_GROUP = 10  # items a subgroup must have to be shown
+FEWEST = 10  # patients an interval must rest on: of fewer, a bootstrap only says how alike they are
 
 
 class Model(BaseModel):
@@ -20,8 +21,8 @@ class Model(BaseModel):
 
 
 class Measured(Model):
-    """A figure with its 95 % interval over patients; None where it can't be measured. `units`: patients, or items
-    where none are known."""
+    """A figure with its 95 % interval over patients; None where it can't be measured: of fewer than `FEWEST`, or when
+    every draw gives the same. `units`: patients, or items where none are known."""
 
     value: float | None
     low: float | None
@@ -91,8 +92,9 @@ def measured(figure: Figure, rows: Sequence[Row], seed: int) -> Measured:
     """A figure over rows, its interval from drawing whole patients."""
     scores: list[Scores] = [row.scores for row in rows]
     interval = bootstrap(scores, lambda drawn: figure(list(drawn)), groups=clusters(rows), n=DRAWS, seed=seed)
-    return Measured(value=_known(interval.value), low=_known(interval.low), high=_known(interval.high),
-                    units=interval.units)  # fmt: skip
+    tells = interval.units >= FEWEST and interval.low < interval.high
+    low, high = (_known(interval.low), _known(interval.high)) if tells else (None, None)
+    return Measured(value=_known(interval.value), low=low, high=high, units=interval.units)
 
 
 def clusters(rows: Sequence[Row]) -> list[str]:

@@ -1,16 +1,19 @@
 """One benchmark sat to its end. Every row is on disk before the next is counted: killed at any moment, the same
 command goes on where it stopped, and never mixes two candidates, seeds or sets in one journal."""
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
+from pydantic import ValidationError
 
-from assistant.errors import BadInput, TooLarge
+from assistant.errors import BadInput, Busy, TooLarge
 from eval.errors import LeakFound
 from eval.exam.benchmark import Benchmark, Item, Row
 from eval.exam.candidate import Candidate
@@ -19,23 +22,44 @@ Step = Callable[[], None]
 
 
 class Journal:
-    """Rows of one sitting, one a line, under a header that says whose they are. A torn last line is dropped."""
+    """Rows of one sitting, one a line, under a header that says whose they are. A torn last line is dropped, and an
+    item that could not be asked is asked again. `fresh`: what was there is forgotten."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, header: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Raises `BadInput` when the file is another sitting's or damaged."""
         self.path, self.rows = path, dict[str, Row]()
         path.parent.mkdir(parents=True, exist_ok=True)
-        head = json.dumps(header, sort_keys=True)
-        whole = path.read_bytes().rpartition(b"\n")[0].splitlines() if path.is_file() else []
-        if whole and whole[0].decode() != head:
+        raw = path.read_bytes() if path.is_file() and not fresh else b""
+        whole = raw[: raw.rfind(b"\n") + 1]
+        if not whole:
+            _write_whole(path, json.dumps(header, sort_keys=True).encode() + b"\n")
+            return
+        head, *lines = whole.splitlines()
+        self._admit(head, header)
+        self._read(lines)
+        if len(whole) < len(raw):
+            os.truncate(path, len(whole))  # never written anew: a kill in between would take all of it
+
+    def _admit(self, head: bytes, header: Mapping[str, Any]) -> None:
+        try:
+            before = json.loads(head)
+        except ValueError as error:
+            raise BadInput(f"{self.path} is not a journal of an exam: name another --out.") from error
+        differing = ", ".join(sorted(key for key in {*before, *header} if before.get(key) != header.get(key)))
+        if differing:
             raise BadInput(
-                f"{path.parent.parent} holds another exam (other model, seed, size or benchmark): name another --out, "
-                f"or --fresh to start over. It differs in: {_differences(whole[0], header)}."
+                f"{self.path.parent.parent} holds another exam (other model, seed, size, data or benchmark): name "
+                f"another --out, or --fresh to start over. It differs in: {differing}."
             )
-        for line in whole[1:]:
-            row = Row.model_validate_json(line)
-            self.rows[row.id] = row
-        lines = whole or [head.encode()]
-        path.write_bytes(b"\n".join([*lines, b""]))
+
+    def _read(self, lines: Sequence[bytes]) -> None:
+        for number, line in enumerate(lines, 2):
+            try:
+                row = Row.model_validate_json(line)
+            except ValidationError as error:
+                raise BadInput(f"{self.path}, line {number}, is damaged: --fresh starts over.") from error
+            if row.error is None:
+                self.rows[row.id] = row
 
     def append(self, row: Row) -> None:
         with self.path.open("ab") as file:
@@ -45,9 +69,26 @@ class Journal:
         self.rows[row.id] = row
 
 
-def _differences(old: bytes, new: Mapping[str, Any]) -> str:
-    before = json.loads(old)
-    return ", ".join(sorted(key for key in {*before, *new} if before.get(key) != new.get(key)))
+def _write_whole(path: Path, content: bytes) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(content)
+    draft.replace(path)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One exam at a time in a folder; the system lets go when the process dies. Raises `Busy` and `BadInput`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise BadInput(f"--out {folder} can't be written ({error.strerror}).") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"Another exam is writing into {folder}: wait for it, or name another --out.") from None
+        yield
 
 
 async def sit(
@@ -81,7 +122,7 @@ async def _row(benchmark: Benchmark, candidate: Candidate, item: Item, patient: 
     except LeakFound:
         raise
     except (BadInput, TooLarge) as error:
-        row.error = error.type
+        row.error = f"{error.type}: {error}"
         return row
     row.scores = benchmark.score(item, row.answers)
     return row
@@ -95,10 +136,27 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def fingerprint(*folders: Path) -> str:
-    """Eight hex digits of these folders' sources: rows of one version of a benchmark aren't mixed with another's."""
+def fingerprint(*paths: Path) -> str:
+    """Eight hex digits of these files and of the sources in these folders: rows of one version of a benchmark, a prompt
+    or a parser aren't mixed with another's."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(path for path in folder.iterdir() if path.suffix in {".py", ".json", ".jsonl"}):
-            digest.update(path.name.encode() + path.read_bytes())
+    for path in paths:
+        inside = (
+            [file for file in path.rglob("*") if file.suffix in {".py", ".json", ".jsonl"}] if path.is_dir() else [path]
+        )
+        for file in sorted(inside):
+            digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def items_digest(items: Sequence[Item]) -> str:
+    """Eight hex digits of what is asked and what is true of it. Raises `BadInput` when an id stands twice."""
+    ids = [item.id for item in items]
+    if (
+        twice := next((item_id for item_id in ids if ids.count(item_id) > 1), None)
+        if len(set(ids)) < len(ids)
+        else None
+    ):
+        raise BadInput(f"Two items have the id {twice!r}: give each its own.")
+    told = json.dumps([[item.id, item.truth] for item in items], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.benchmarks.common import chosen, yes_or_no
 from eval.exam.benchmark import Scores
 from eval.exam.candidate import Candidate
 from eval.exam.sitting import Journal, sit
@@ -42,6 +43,46 @@ async def test_the_figures_say_what_is_wrong_with_an_engine(fake: str, tmp_path:
     figures = Small().figures
     found = [figures[name](scores) for name in FIGURES]
     assert found == pytest.approx(EXPECTED[fake], nan_ok=True)
+
+
+def test_confidence_is_of_the_answers_that_were_given() -> None:
+    """Likelihoods may be right and the words wrong, or missing: only the words are an answer."""
+    wrong = [{"truth": True, "said": False, "right": False, "answered": True, "p": 0.9} for _ in range(4)]
+    silent = [{**row, "said": None, "answered": False} for row in wrong]
+    right = [{**row, "said": True, "right": True} for row in wrong]
+    figures = Small().figures
+    error, area = "calibration error of what is answered", "area under risk-coverage"
+    assert figures[error](wrong) == pytest.approx(0.1)  # confidence .1 in "no", never right
+    assert figures[area](wrong) == 1
+    assert math.isnan(figures[error](silent))
+    assert math.isnan(figures[area](silent))
+    assert (figures[error](right), figures[area](right)) == (pytest.approx(0.1), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "said"),
+    [
+        ("No, there is no consolidation.", "hernia", None),
+        ("No, there is no consolidation.", "Consolidation", False),
+        ("Yes, there is a small left pleural effusion.", "Pleural Effusion", True),
+        ("Yes.", "Pneumothorax", True),
+        ("The effusion is small.", "Pleural Effusion", None),
+        ("Nothing is seen.", None, None),
+    ],
+)
+def test_an_answer_about_something_else_is_none(text: str, label: str | None, said: bool | None) -> None:
+    assert yes_or_no(text, label) is said
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("It is larger.", "larger"), ("No, it is not larger.", None), ("The effusion is not new.", None),
+        ("It is not larger but smaller.", "smaller"), ("B)", "smaller"), ("Larger or smaller.", None),
+    ],
+)  # fmt: skip
+def test_a_choice_that_is_denied_is_not_made(text: str, choice: str | None) -> None:
+    assert chosen(text, ("larger", "smaller", "new")) == choice
 
 
 @pytest.mark.anyio

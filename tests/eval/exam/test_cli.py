@@ -14,9 +14,11 @@ from assistant.errors import BadInput
 from assistant.settings import Settings
 from eval.errors import LeakFound
 from eval.exam import registry
-from eval.exam.benchmark import Item
+from eval.exam.benchmark import Answer, Item, Row, Said
 from eval.exam.cli import app
 from eval.exam.registry import find
+from eval.exam.results import Results, Sheet
+from eval.metrics.judge import ERROR_TYPES
 from tests.assistant.parts import make_assistant
 from tests.eval.fakes import FAKES, Small, says, sees
 
@@ -74,9 +76,27 @@ def test_a_folder_of_another_exam_is_refused_until_fresh(exam: dict[str, Any], t
     eval_("small", "--out", "a", "--knowledge", "none")
     with pytest.raises(BadInput, match="differs in: seed"):
         eval_("small", "--out", "a", "--knowledge", "none", "--seed", "1")
-    (tmp_path / "a/mine.txt").write_text("kept")
+    (tmp_path / "a/library/mine").mkdir()
     assert eval_("small", "--out", "a", "--knowledge", "none", "--seed", "1", "--fresh").exit_code == 0
-    assert (tmp_path / "a/mine.txt").read_text() == "kept"
+    assert (tmp_path / "a/library/mine").is_dir()
+
+
+def test_benchmarks_of_one_exam_may_be_sat_one_after_the_other(exam: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert eval_(name, "--out", "a", "--knowledge", "none").exit_code == 0
+    assert list(json.loads((tmp_path / "a/results.json").read_text())["benchmarks"]) == ["one", "two"]
+
+
+def test_nothing_to_ask_is_an_error_and_writes_nothing(
+    exam: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Small, "items", lambda self, n, seed: iter(()))
+    with pytest.raises(BadInput, match="finds no item"):
+        eval_("small", "--out", "a", "--knowledge", "none")
+    monkeypatch.setattr(Small, "quick", 0)
+    with pytest.raises(BadInput, match="not part of --quick"):
+        eval_("small", "--quick", "--out", "a", "--knowledge", "none")
+    assert not (tmp_path / "a").exists()
 
 
 class Leaking(Small):
@@ -106,6 +126,22 @@ def test_two_exams_are_compared(exam: dict[str, Any], tmp_path: Path) -> None:
     assert (tmp_path / "c/compare.png").is_file()
 
 
+def test_a_second_model_judges_the_drafts(exam: dict[str, Any], tmp_path: Path) -> None:
+    draft = Answer(
+        status="answered", text="", sentences=(Said(section="findings", text="No effusion.", support="image"),)
+    )
+    rows = [Row(id=str(n), truth={"report": "A left effusion."}, answers={"asked": draft}) for n in range(2)]
+    sheet = Sheet(title="", headline="", figures={}, items=rows)
+    Results(candidate={}, seed=0, benchmarks={"report": sheet}).save(tmp_path)
+    exam["fake"] = lambda prompt: json.dumps({kind: {"significant": 1, "insignificant": 0} for kind in ERROR_TYPES})
+    assert eval_("judge", str(tmp_path)).exit_code == 0
+    told = json.loads((tmp_path / "judge.json").read_text())
+    assert (told["judged"], told["unjudged"], told["significant_errors_a_report"]) == (2, 0, 6)
+    Results(candidate={}, seed=0).save(tmp_path)
+    with pytest.raises(BadInput, match="holds no reports"):
+        eval_("judge", str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says_"),
     [
@@ -126,6 +162,9 @@ def test_a_file_of_ones_own_is_a_benchmark(tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(BadInput, match="defines 0 benchmarks"):
         find(str(tmp_path / "empty.py"))
+    (tmp_path / "broken.py").write_text("def\n")
+    with pytest.raises(BadInput, match="can't be loaded"):
+        find(str(tmp_path / "broken.py"))
     with pytest.raises(BadInput, match="not a Python file"):
         find(str(tmp_path / "absent.py"))
 

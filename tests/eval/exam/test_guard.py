@@ -11,6 +11,7 @@ from assistant.assistant import Assistant
 from assistant.requests import AskRequest
 from assistant.settings import Settings
 from assistant.study import Picture, Study
+from eval.benchmarks.closed import ClosedItem
 from eval.errors import LeakFound
 from eval.exam.benchmark import Item
 from eval.exam.guard import Guard
@@ -49,6 +50,17 @@ def test_a_phantom_of_the_training_is_found_before_it_is_drawn(film: "np.ndarray
     with pytest.raises(LeakFound):
         Guard(NOTHING, [training]).admit([item(film, phantoms=(("train", 3),))])
     Guard(NOTHING, [training]).admit([item(film, phantoms=(("exam", 3),))])
+
+
+def test_the_other_picture_is_checked_as_well(film: "np.ndarray") -> None:  # type: ignore[type-arg]
+    training = Seen("training", (Trace("learnt-7", hashes=picture_hash(film)[None]),))
+    good, bad = item(make_phantom(4, size=256).pixels), item(film)
+    closed = ClosedItem(id="item-1", truth={}, request=good.request, other=bad.request)
+    (guarded,) = Guard(NOTHING, [training]).admit([closed])
+    assert isinstance(guarded, ClosedItem)
+    assert guarded.request()
+    with pytest.raises(LeakFound):
+        guarded.other()
 
 
 def with_case(home: Path, pixels: "np.ndarray", **line: str) -> Assistant:  # type: ignore[type-arg]

@@ -71,7 +71,7 @@ def test_roc_marks_the_operating_point(tmp_path: Path, saved: list[Figure]) -> N
     # All three positives are found at p >= 0.4, and one of three negatives with them.
     assert [list(point.get_xdata()), list(point.get_ydata())] == [[pytest.approx(1 / 3)], [1.0]]
     assert curve.get_label() == "AUROC 0.89"  # 8 of 9 pairs are in order
-    assert "n = 6, of which 3 positive" in axes.get_title(loc="left")
+    assert "n = 6, 3 positive" in axes.get_title(loc="left")
 
 
 def test_reliability_shows_every_answer_once(tmp_path: Path, saved: list[Figure]) -> None:

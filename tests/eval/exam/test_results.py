@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assistant.errors import BadInput
+from eval.benchmarks.closed import AUROC
 from eval.exam import compare as comparing
 from eval.exam.benchmark import Row
 from eval.exam.results import Results, measure
@@ -51,11 +53,14 @@ def test_patients_are_drawn_whole() -> None:
     """Ten items of one patient are one unit: with a single patient there is no interval."""
     one = [row(n, n % 3 > 0, patient="p") for n in range(10)]
     assert measure(Small(), one, seed=0).figures["accuracy"].low is None
+    few = [row(n, n % 3 > 0, patient=f"p{n % 9}") for n in range(45)]
+    assert measure(Small(), few, seed=0).figures["accuracy"].low is None  # nine patients tell no interval
     assert measure(Small(), one, seed=0).figures["accuracy"].units == 1
 
 
 def test_failed_items_are_counted_and_not_scored() -> None:
     sheet = measure(Small(), [*rows(10, []), row(10, True, error="unreadable-picture")], seed=0)
+    assert "Could not be asked: unreadable-picture" in markdown(Results(candidate=WHO, seed=0, benchmarks={"s": sheet}))
     assert (sheet.failed, sheet.figures["accuracy"].value, len(sheet.items)) == (1, 1.0, 11)
 
 
@@ -67,7 +72,8 @@ def test_small_subgroups_are_not_shown() -> None:
 def test_what_cannot_be_measured_is_said_and_not_a_number() -> None:
     text = markdown(results(rows(20, [1])))
     assert "| accuracy | 0.95 [" in text
-    assert "Not measurable here: AUROC" in text
+    assert f"{AUROC}; " in text.partition("Not measurable here:")[2]
+    assert "| small | 20 (20) | balanced accuracy |" in text
     assert "not for clinical use" in text
     assert "nan" not in text
 
@@ -97,14 +103,32 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_results_are_compared_item_by_item(tmp_path: Path) -> None:
     write(results(rows(40, range(20))), tmp_path / "a")
     write(results(rows(40, range(4))), tmp_path / "b")
-    found = comparing.compare(tmp_path / "a", tmp_path / "b")["small"]
+    comparison = comparing.compare(tmp_path / "a", tmp_path / "b")
+    assert "40 items of 40 patients in both." in differences(comparison)
+    assert "| accuracy | +0.400 |" in differences(comparison)
+    assert "nan" not in differences(comparison)
+    found = comparison.sheets["small"].figures
     assert found["accuracy"].value == pytest.approx(0.4)
     assert found["accuracy"].low > 0
     assert found["accuracy"].p < 0.01
-    assert "AUROC" not in found
-    assert "| accuracy | +0.400 |" in differences({"small": found})
-    back = comparing.compare(tmp_path / "b", tmp_path / "a")["small"]
+    assert AUROC not in found
+    back = comparing.compare(tmp_path / "b", tmp_path / "a").sheets["small"].figures
     assert back["accuracy"].value == pytest.approx(-0.4)
+
+
+@pytest.mark.usefixtures("_known")
+def test_a_bolder_model_is_not_taken_for_another_order(tmp_path: Path) -> None:
+    """Swapping raw probabilities of two models would mix their scales: A is timid, B bold, both order alike but for
+    what B orders better."""
+    rng = np.random.default_rng(0)
+    for name, scale, noise in (("a", 0.01, 1.6), ("b", 1.0, 0.8)):
+        items = rows(150, [])
+        for number, item in enumerate(items):
+            item.scores["p"] = 0.5 + 0.4 * scale * float(np.tanh((number % 2 == 0) - 0.5 + noise * rng.normal()))
+        write(results(items), tmp_path / name)
+    found = comparing.compare(tmp_path / "a", tmp_path / "b").sheets["small"].figures[AUROC]
+    assert found.low > 0
+    assert found.p < 0.05
 
 
 @pytest.mark.usefixtures("_known")

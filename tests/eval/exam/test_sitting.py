@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assistant.engines.base import Prompt
-from assistant.errors import BadInput, EngineDown
+from assistant.errors import BadInput, Busy, EngineDown
 from eval.errors import LeakFound
 from eval.exam.benchmark import Item, Row
 from eval.exam.candidate import Candidate
-from eval.exam.sitting import Journal, sit
+from eval.exam.sitting import Journal, alone, items_digest, sit
 from tests.assistant.parts import make_assistant
 from tests.eval.fakes import ITEMS, Small, says, sees
 
@@ -64,6 +65,48 @@ async def test_a_torn_last_line_is_asked_again(tmp_path: Path) -> None:
     assert (again.calls, len(rows)) == (3, ITEMS)
 
 
+def test_opening_a_journal_never_writes_it_anew(tmp_path: Path) -> None:
+    """A kill while it is opened takes nothing with it."""
+    path = tmp_path / "journal/small.jsonl"
+    Journal(path, HEADER).append(Row(id="1"))
+    with path.open("ab") as file:
+        file.write(b'{"id": "2", "torn')
+    before = path.stat()
+    journal = Journal(path, HEADER)
+    assert path.stat().st_ino == before.st_ino
+    assert list(journal.rows) == ["1"]
+    journal.append(Row(id="3"))
+    assert list(Journal(path, HEADER).rows) == ["1", "3"]
+
+
+def test_a_damaged_journal_is_told_of_without_quoting_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal/small.jsonl"
+    Journal(path, HEADER)
+    with path.open("ab") as file:
+        file.write(b'{"secret": 1}\n')
+    with pytest.raises(BadInput, match="line 2, is damaged") as told:
+        Journal(path, HEADER)
+    assert "secret" not in str(told.value)
+
+
+def test_one_exam_at_a_time_writes_into_a_folder(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(Busy), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="can't be written"), alone(tmp_path / "file"):
+        pass
+
+
+def test_what_is_asked_is_part_of_the_header_and_ids_stand_once() -> None:
+    items = list(Small().items(4, 0))
+    turned = [*items[:3], replace(items[3], truth={"answer": not items[3].truth["answer"]})]
+    assert items_digest(items) == items_digest(list(Small().items(4, 0))) != items_digest(turned)
+    with pytest.raises(BadInput, match="item-0"):
+        items_digest([*items, items[0]])
+
+
 def test_a_journal_of_another_exam_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal/small.jsonl"
     Journal(path, HEADER).append(Row(id="1"))
@@ -104,8 +147,12 @@ async def test_an_unreadable_item_counts_as_failed_and_a_leak_ends_the_exam(
             await sit_small(tmp_path, Breaks(-1), items)
         return
     rows = await sit_small(tmp_path, Breaks(-1), items)
-    assert [row.error for row in rows] == ["bad-input", None, None]
+    assert [row.error for row in rows] == ["bad-input: unreadable", None, None]
     assert rows[0].scores == {}
+    mended = [*Small().items(3, 0)][2]
+    again = Breaks(-1)
+    rows = await sit_small(tmp_path, again, [replace(mended, id="broken"), *items[1:]])
+    assert (again.calls, rows[0].error) == (3, None)  # what could not be asked is asked again, and nothing else
 
 
 @pytest.mark.anyio
