@@ -35,7 +35,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
         yield worker
 
 
-def gone(pid: int, within_s: float = 5) -> bool:
+def gone(pid: int, within_s: float = 20) -> bool:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         try:

@@ -14,6 +14,7 @@ from eval import ledger as home
 from eval.errors import LeakFound, Misconfigured
 from eval.leaks import Leak, Seeds, Seen, Trace, check, leaks, trace
 from eval.ledger import (
+    CORPUS_SEEDS,
     EXAM_SEEDS,
     LEDGER,
     TRAINING_SEEDS,
@@ -88,7 +89,7 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path, change: dict[str, object]) 
 
 def test_training_validation_and_exam_share_no_seed() -> None:
     spans = [span for name, span in inspect.getmembers(home) if name.endswith("_SEEDS")]
-    assert {TRAINING_SEEDS, VALIDATION_SEEDS, EXAM_SEEDS} == set(spans)
+    assert {TRAINING_SEEDS, VALIDATION_SEEDS, CORPUS_SEEDS, EXAM_SEEDS} == set(spans)
     for one, two in itertools.combinations(spans, 2):
         assert one.stop <= two.start or two.stop <= one.start
 

@@ -54,7 +54,7 @@ async def test_a_perfect_reader_is_right_and_makes_nothing_up(items: list[Item],
 
 @pytest.mark.anyio
 async def test_who_always_says_larger_makes_it_up_where_no_check_sees_it(items: list[Item], tmp_path: Path) -> None:
-    rows = await rows_of(Comparison(), items, lambda prompt: "[answer] Larger. [image]", tmp_path)
+    rows = await rows_of(Comparison(), items, lambda prompt: "[answer] Change: larger. [image]", tmp_path)
     figures = figures_of(Comparison(), rows)
     assert figures["accuracy"] == pytest.approx(share_of(items, "larger"))
     assert [figures[name] for name in MADE_UP] == [1, 1]
@@ -74,7 +74,7 @@ async def test_who_copies_the_first_reference_is_right_where_it_is(items: list[I
     rows = await rows_of(Comparison(), asked, lambda prompt: "[answer] It is smaller. [1]", tmp_path)
     figures = figures_of(Comparison(), rows)
     assert figures["accuracy"] == pytest.approx(share_of(items, "smaller"))
-    assert figures[MADE_UP[0]] == 1
+    assert [figures[name] for name in MADE_UP] == [0, 1]
 
 
 @pytest.mark.anyio

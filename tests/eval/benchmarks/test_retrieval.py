@@ -56,8 +56,8 @@ def test_one_ranking_by_hand() -> None:
 
 def test_one_relevant_case_among_the_first_is_enough() -> None:
     scores = ImageCase().score(ITEM, {"image": listed("x", "a"), "shown": Answer(status="abstained", text="")})
-    assert (scores["recall@1, image"], scores["recall@5, image"]) == (0, 1)
-    assert (scores["recall@5, shown"], scores["shown"], scores["wrong"]) == (0, False, None)
+    assert (scores["hit@1, image"], scores["hit@5, image"]) == (0, 1)
+    assert (scores["hit@5, shown"], scores["shown"], scores["wrong"]) == (0, False, None)
 
 
 @pytest.mark.parametrize("one_is_enough", [True, False])
@@ -165,7 +165,7 @@ def test_a_query_finds_its_own_picture_among_the_cases(tmp_path: Path, monkeypat
     wanted = {case: shared(labels_of(phantom), labels) for case, labels in retrieval.case_labels(5).items()}
     item = Item("1", {"relevant": {case: gain for case, gain in wanted.items() if gain}, "of": 5}, ITEM.request)
     assert answers["image"].text.splitlines()[0] == f"train-{CORPUS_SEEDS[3]}"
-    assert benchmark.score(item, answers)["recall@1, image"] == 1
+    assert benchmark.score(item, answers)["hit@1, image"] == 1
 
 
 def test_a_case_is_known_by_the_phantom_it_is() -> None:
