@@ -4,6 +4,7 @@ Same numbers, same bytes: nothing here depends on the date, the screen or a pers
 """
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,7 +227,7 @@ def _grid(n: int) -> tuple[int, int]:
 def _title(figure: Figure, title: str) -> None:
     """Over the whole width, where the axes' own would begin too far to the right."""
     if title:
-        figure.suptitle(title, x=0.02, ha="left", fontsize=12.5)
+        figure.suptitle(textwrap.fill(title, 84), x=0.02, ha="left", fontsize=12.5)
 
 
 def _intervals(axes: Axes, rows: Sequence[tuple[str, Measured | None]], chance: float | None) -> None:

@@ -36,17 +36,13 @@ def _whose(results: Results) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _drawn(sheet: Sheet) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Subgroups with a value and an interval, two or more of a kind: a bar alone has nothing to be compared with."""
-    whole = {
-        key: {
-            value: (m.value, m.low, m.high)
-            for value, m in values.items()
-            if m.value is not None and m.low is not None and m.high is not None
-        }
+def _drawn(sheet: Sheet) -> dict[str, dict[str, tuple[float, float | None, float | None]]]:
+    """Subgroups with a value, two or more of a kind: a bar alone has nothing to be compared with."""
+    known = {
+        key: {value: (m.value, m.low, m.high) for value, m in values.items() if m.value is not None}
         for key, values in sheet.groups.items()
     }
-    return {key: rows for key, rows in whole.items() if len(rows) > 1}
+    return {key: rows for key, rows in known.items() if len(rows) > 1}
 
 
 def shown(measured: Measured) -> str:
