@@ -154,6 +154,18 @@ def judge(
     print(text)
 
 
+@app.command()
+def leaks(
+    training: Annotated[Path, typer.Argument(help="Manifest of training pictures, or the folder that holds it.")],
+) -> None:
+    """Fail when a training picture could retrieve its own patient from this installation's library."""
+    from assistant.settings import load_settings
+    from eval.exam.guard import admit_training
+
+    count = admit_training(training, load_settings().home)
+    print(f"{count} training pictures, and none can retrieve its own patient from the library.")
+
+
 @app.command("list")
 def names() -> None:
     """What can be sat: items in the whole set and in the quick one, and what data it needs."""

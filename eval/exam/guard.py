@@ -12,9 +12,13 @@ from assistant.requests import Request
 from assistant.settings import Settings
 from eval.exam.benchmark import Item
 from eval.exam.library import phantoms_of
-from eval.leaks import Indexed, Seeds, Seen, Trace, check, library_seen, trace
+from eval.leaks import Indexed, Seeds, Seen, Trace, check, check_training, library_seen, trace
 from eval.ledger import read_ledger
+from retrieval.cases import find_manifest, picture_reader, read_manifest, read_picture_safely
+from retrieval.db import patient_hash, salt_of
+from retrieval.errors import BadInput
 from retrieval.index import encoder_folder
+from retrieval.library import Library
 
 
 class Guard:
@@ -69,6 +73,20 @@ class Guard:
 
     def _check(self, traces: Sequence[Trace]) -> None:
         check(Seen("this exam", tuple(traces)), [self.corpus], self.training)
+
+
+def admit_training(manifest: Path, home: Path) -> int:
+    """How many pictures a training manifest (as `consult cases add` reads it) holds, none of which could retrieve its
+    own patient from the library in `home`. Raises `LeakFound`, and `BadInput` for a line that can't be read."""
+    salt, read, traces = salt_of(home), picture_reader(), []
+    for place, line in read_manifest(find_manifest(manifest)):
+        if isinstance(line, BadInput):
+            raise BadInput(f"{manifest}, {place}: {line}.")
+        pixels, whose = read_picture_safely(read, line.picture, salt)
+        traces.append(trace(place, [pixels], patient_hash(salt, line.patient) if line.patient else whose))
+    with Library(home) as library:
+        check_training(Seen("the training set", tuple(traces), salt.hex()), library_seen(library))
+    return len(traces)
 
 
 def _model_folder(settings: Settings) -> Path | None:

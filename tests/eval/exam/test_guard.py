@@ -14,7 +14,7 @@ from assistant.study import Picture, Study
 from eval.benchmarks.closed import ClosedItem
 from eval.errors import LeakFound
 from eval.exam.benchmark import Item
-from eval.exam.guard import Guard
+from eval.exam.guard import Guard, admit_training
 from eval.leaks import Seeds, Seen, Trace, picture_hash
 from eval.phantoms import make_phantom
 from retrieval.cases import picture_reader
@@ -87,6 +87,34 @@ def test_a_patient_or_picture_of_the_library_is_found(line: dict[str, str], film
     (guarded,) = guard.admit([item(film)])
     with pytest.raises(LeakFound):
         guarded.request()
+
+
+@pytest.mark.parametrize(
+    ("in_library", "in_training", "leaks"),
+    [
+        ({"patient": "ANN-1"}, {"patient": "ANN-1"}, False),  # retrieval leaves a patient's own cases out
+        ({}, {"patient": "ANN-1"}, True),  # a near-copy under no patient is not known to be hers
+        ({"patient": "BEA-2"}, {"patient": "ANN-1"}, True),
+    ],
+)
+def test_a_training_set_that_could_retrieve_its_own_patient_is_refused(
+    in_library: dict[str, str],
+    in_training: dict[str, str],
+    leaks: bool,
+    film: "np.ndarray",
+    tmp_path: Path,  # type: ignore[type-arg]
+) -> None:
+    with_case(tmp_path, film, **in_library)
+    folder = tmp_path / "training"
+    folder.mkdir()
+    Image.fromarray(np.clip(film * 1.02, 0, 255).astype(np.uint8)).save(folder / "a.png")
+    (folder / "studies.jsonl").write_text(json.dumps({"file": "a.png", "report": "A nodule.", **in_training}) + "\n")
+    if not leaks:
+        assert admit_training(folder, tmp_path / "home") == 1
+        return
+    with pytest.raises(LeakFound, match="can retrieve their own patient") as told:
+        admit_training(folder, tmp_path / "home")
+    assert "ANN-1" not in str(told.value)
 
 
 def test_the_bundled_models_declare_what_they_learnt_from(tmp_path: Path) -> None:
