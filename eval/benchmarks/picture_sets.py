@@ -5,6 +5,7 @@ A line: `id`, `image` (a path in the folder), where known `patient`, `age`, `sex
 and lower are said of the picture, never of the patient.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,9 @@ class PictureSet(Questions):
     kind: ClassVar[Kind] = "choice"
     look: ClassVar[Look]
 
+    @abstractmethod
     def of(self, entry: Entry) -> Known | None:
         """What is asked of the picture of this line; None: nothing, since the answer isn't known."""
-        raise NotImplementedError
 
     def asked(self, folder: Path) -> Iterator[Asked]:
         for entry in entries(file_in(folder, "studies.jsonl")):

@@ -6,6 +6,7 @@ counts once, at its first hit.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -57,9 +58,9 @@ class Ranked(Benchmark):
     fuses: ClassVar[bool] = False  # whether the fused order of all legs is an answer, too
     one_is_enough: ClassVar[bool] = False
 
+    @abstractmethod
     def place(self, content: Passage | Case, library: Library) -> str:
         """What counts as one."""
-        raise NotImplementedError
 
     async def sit(self, candidate: Candidate, item: Item) -> dict[str, Answer]:
         request = item.request()

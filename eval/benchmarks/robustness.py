@@ -48,6 +48,10 @@ class Robustness(Benchmark):
         self.quick = min(benchmark.quick, len(self.kinds))  # type: ignore[misc]
         self.headline = f"{benchmark.headline}, corrupted"  # type: ignore[misc]
 
+    @property
+    def source(self) -> Path:
+        return self.of.source
+
     def items(self, n: int, seed: int) -> Iterator[Item]:
         for number, (item, kind) in enumerate(zip(self.of.items(n, seed), self._rounds(seed), strict=False)):
             if number == 0 and not item.request().study.pictures:

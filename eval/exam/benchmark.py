@@ -4,6 +4,7 @@ An item's truth and an answer's score are plain JSON, so that everything a figur
 Figures are functions of the rows' scores alone: a bootstrap calls them again on resampled rows.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,6 +97,11 @@ class Benchmark(ABC):
 
     def __init__(self, data: Path | None = None) -> None:
         self.data = data
+
+    @property
+    def source(self) -> Path:
+        """The file that asks and scores: rows of one version aren't mixed with another's."""
+        return Path(inspect.getfile(type(self)))
 
     @abstractmethod
     def items(self, n: int, seed: int) -> Iterator[Item]:

@@ -4,7 +4,6 @@ The folder: `journal/` (what was answered so far), `library/` (what was searched
 What needs no model is checked before one is loaded.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -106,8 +105,7 @@ async def _started(opened: Assistant, exam: Exam) -> Results:
 
 def _header(exam: Exam, name: str, benchmark: Benchmark, items: Sequence[Item]) -> dict[str, Any]:
     """What a row depends on, beside who is examined."""
-    own = Path(inspect.getfile(type(getattr(benchmark, "of", benchmark))))
-    code = fingerprint(*SCORING, own)
+    code = fingerprint(*SCORING, benchmark.source)
     return {"benchmark": name, "n": exam.size(benchmark), "seed": exam.seed, "code": code, "data": items_digest(items)}
 
 

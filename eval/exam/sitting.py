@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,22 +142,16 @@ def fingerprint(*paths: Path) -> str:
     or a parser aren't mixed with another's."""
     digest = hashlib.sha256()
     for path in paths:
-        inside = (
-            [file for file in path.rglob("*") if file.suffix in {".py", ".json", ".jsonl"}] if path.is_dir() else [path]
-        )
-        for file in sorted(inside):
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in (file for file in inside if file.suffix in {".py", ".json", ".jsonl"}):
             digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:8]
 
 
 def items_digest(items: Sequence[Item]) -> str:
     """Eight hex digits of what is asked and what is true of it. Raises `BadInput` when an id stands twice."""
-    ids = [item.id for item in items]
-    if (
-        twice := next((item_id for item_id in ids if ids.count(item_id) > 1), None)
-        if len(set(ids)) < len(ids)
-        else None
-    ):
-        raise BadInput(f"Two items have the id {twice!r}: give each its own.")
+    twice = [item_id for item_id, count in Counter(item.id for item in items).items() if count > 1]
+    if twice:
+        raise BadInput(f"Several items have the id {twice[0]!r}: give each its own.")
     told = json.dumps([[item.id, item.truth] for item in items], sort_keys=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()[:8]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.phantoms import text
-from eval.phantoms.anatomy import reacquired, sample_anatomy
+from eval.phantoms.anatomy import Anatomy, reacquired, sample_anatomy
 from eval.phantoms.canvas import Mask
 from eval.phantoms.devices import Device, DeviceSpec, add_devices, draw_devices
 from eval.phantoms.distractors import Distractor, add_distractors, draw_distractors
@@ -73,6 +73,12 @@ def _stream(seed: int, family: str, purpose: int, *more: int) -> np.random.Gener
     return np.random.default_rng([seed, get_family(family).salt, purpose, *more])
 
 
+def _person(seed: int, family: str, visit: int) -> Anatomy:
+    """Someone healthy, as they stood at this visit."""
+    person = sample_anatomy(_stream(seed, family, 0), get_family(family))
+    return reacquired(person, get_family(family), _stream(seed, family, 0, visit)) if visit else person
+
+
 def make_phantom(
     seed: int,
     *,
@@ -101,10 +107,7 @@ def make_phantom(
         devices = draw_devices(_stream(seed, family, 5, *again)) if devices is None else devices
         distractors = draw_distractors(_stream(seed, family, 6, *again)) if distractors is None else distractors
     plans = plan_findings(lambda kind: _stream(seed, family, 7, kind), findings)
-    healthy = sample_anatomy(_stream(seed, family, 0), get_family(family))
-    if visit:
-        healthy = reacquired(healthy, get_family(family), _stream(seed, family, 0, visit))
-    anatomy = adjust(healthy, plans)
+    anatomy = adjust(_person(seed, family, visit), plans)
     if lateral:
         anatomy, distractors = lateral_anatomy(anatomy), ()
     canvas = anatomy.canvas(size)

@@ -16,7 +16,7 @@ from eval.errors import LeakFound
 from eval.exam import registry
 from eval.exam.benchmark import Answer, Item, Row, Said
 from eval.exam.cli import app
-from eval.exam.registry import find
+from eval.exam.registry import find, installed
 from eval.exam.results import Results, Sheet
 from eval.metrics.judge import ERROR_TYPES
 from tests.assistant.parts import make_assistant
@@ -167,6 +167,12 @@ def test_a_file_of_ones_own_is_a_benchmark(tmp_path: Path) -> None:
         find(str(tmp_path / "broken.py"))
     with pytest.raises(BadInput, match="not a Python file"):
         find(str(tmp_path / "absent.py"))
+
+
+def test_every_benchmark_names_the_file_it_is_scored_by() -> None:
+    for name, made in installed().items():
+        assert made(None).source.suffix == ".py", name
+    assert find("robustness:vqa-closed").source == find("vqa-closed").source
 
 
 def test_an_unknown_benchmark_is_told() -> None:
