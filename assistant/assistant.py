@@ -19,11 +19,12 @@ from assistant.tasks import task_of
 from assistant.tasks.base import Draft
 from assistant.worker import Worker
 from retrieval.domain import Domains
-from retrieval.index import encoder_folder
+from retrieval.encoders.bundle import encoder_folder
 from retrieval.library import Library
-from retrieval.retriever import Retriever, Selection
+from retrieval.retriever import Retriever
 from retrieval.store import open_store
 from retrieval.types import Domain, Query
+from retrieval.weigh import Selection
 
 NOTHING_RELEVANT = "Nothing relevant was found in the knowledge base: what follows rests on the picture alone."
 DEMONSTRATION = "Answered by a demonstration model that has seen synthetic pictures only: not for clinical use."
@@ -45,7 +46,7 @@ class Assistant:
         how = settings.retrieval
         store = open_store(settings.home, how.url, how.api_key.get_secret_value() if how.api_key else None)
         selection = Selection(how.mode, how.gamma, how.floor, how.k_max)
-        retriever = Retriever(store, Library(settings.home), worker.image_text, worker.text, selection)
+        retriever = Retriever(store, Library(settings.home), worker.encoders, selection)
         folder = encoder_folder(settings.encoders.image_text, "image_text")
         return cls(engine, retriever, Domains.load(folder) if folder else None, worker)
 

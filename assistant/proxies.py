@@ -9,6 +9,7 @@ import numpy as np
 
 from assistant.engines.base import Delta, EngineInfo, Prompt
 from retrieval.encoders.base import Vectors
+from retrieval.encoders.bundle import IMAGE_TEXT, TEXT, named
 from retrieval.types import Image
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class RemoteEngine:
 class _RemoteEncoder:
     """Identity and dimension are asked once and kept."""
 
-    part = ""
+    role = ""
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: "Worker", domain: str | None = None) -> None:
         self._worker = worker
+        self.part = named(self.role, domain)
         self._kept: dict[str, Any] = {}
 
     @property
@@ -96,7 +98,7 @@ class _RemoteEncoder:
 
 
 class RemoteImageText(_RemoteEncoder):
-    part = "image_text"
+    role = IMAGE_TEXT
 
     def encode_images(self, images: Sequence[Image]) -> Vectors:
         return self._encode("encode_images", images)
@@ -106,7 +108,7 @@ class RemoteImageText(_RemoteEncoder):
 
 
 class RemoteText(_RemoteEncoder):
-    part = "text"
+    role = TEXT
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         return self._encode("encode_queries", texts)

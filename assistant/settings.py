@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import Misconfigured
+from retrieval.encoders.bundle import Names
 
 PREFIX = "CONSULT_"
 CONFIG = "CONSULT_CONFIG"  # names the toml file; otherwise ./consult.toml when there
@@ -39,21 +40,41 @@ class EngineSettings(Section):
     adapters: dict[str, Path] = {}
 
 
+class DomainEncoders(Section):
+    """What one domain has of its own; None: it is read by the encoder of all the others."""
+
+    image_text: str | None = None
+    text: str | None = None
+
+
 class EncoderSettings(Section):
-    """ "pocket", a folder, or a name that open_clip (`hf-hub:…`) or transformers knows."""
+    """ "pocket", a folder, or a name that open_clip (`hf-hub:…`) or transformers knows. `domains` names a domain's own:
+    `[encoders.domains.fundus] image_text = "…"`."""
 
     image_text: str = "pocket"
     text: str = "pocket"
+    domains: dict[str, DomainEncoders] = {}
+
+    @property
+    def names(self) -> Names:
+        """As the library asks for them."""
+        return Names(
+            self.image_text,
+            self.text,
+            {domain: own.image_text for domain, own in self.domains.items() if own.image_text},
+            {domain: own.text for domain, own in self.domains.items() if own.text},
+        )
 
 
 class RetrievalSettings(Section):
-    """`mode` and its parameters are those of `retrieval/select.py`. `url` names a Qdrant server; None: embedded."""
+    """`mode` and its parameters are those of `retrieval/select.py`; None: as fitted by `consult calibrate`.
+    `url` names a Qdrant server; None: embedded."""
 
     url: str | None = None
     api_key: SecretStr | None = None
     mode: Literal["log-ratio", "ratio-to-top", "calibrated"] = "log-ratio"
-    gamma: float = Field(default=0.5, gt=0)
-    floor: float = Field(default=0.35, ge=0, le=1)
+    gamma: float | None = Field(default=None, gt=0)
+    floor: float | None = Field(default=None, ge=0, le=1)
     k_max: int = Field(default=3, ge=0, le=50)
 
 

@@ -25,6 +25,7 @@ from assistant.errors import Misconfigured, WorkerDied
 from assistant.proxies import RemoteEngine, RemoteImageText, RemoteText
 from assistant.quiet import QUIET
 from assistant.settings import Settings
+from retrieval.encoders.bundle import Encoders
 
 log = logging.getLogger("consult.worker")
 
@@ -46,8 +47,10 @@ class Worker:
         self._process: _Process | None = None
         self._starts: deque[float] = deque()
         self._closed = False
-        self.image_text = RemoteImageText(self)
-        self.text = RemoteText(self)
+        names = settings.encoders.names
+        self.image_text, self.text = RemoteImageText(self), RemoteText(self)
+        self._seeing = {domain: RemoteImageText(self, domain) for domain in names.seeing}
+        self._reading = {domain: RemoteText(self, domain) for domain in names.reading}
         self._engine = RemoteEngine(self)
 
     @property
@@ -56,6 +59,12 @@ class Worker:
         if self._settings.engine.kind != "local":
             raise Misconfigured("The worker has no engine: [engine] kind is not local.")
         return self._engine
+
+    @property
+    def encoders(self) -> Encoders:
+        """All of them, with what was fitted for them. Raises `Misconfigured`."""
+        fitted = self._settings.encoders.names.fitted()
+        return Encoders(self.image_text, self.text, fitted, self._seeing, self._reading)
 
     @property
     def pid(self) -> int | None:
@@ -69,7 +78,8 @@ class Worker:
     def warm(self) -> None:
         """Loads everything the settings name, and waits for it. Raises what loading raises."""
         engine = [self.submit("engine.info")] if self._settings.engine.kind == "local" else []
-        for loading in [self.submit("text.dim"), self.submit("image_text.dim"), *engine]:
+        parts = [self.image_text, self.text, *self._seeing.values(), *self._reading.values()]
+        for loading in [*engine, *(self.submit(f"{part.part}.dim") for part in parts)]:
             loading.result()
 
     def close(self) -> None:

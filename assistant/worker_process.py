@@ -35,15 +35,17 @@ class Parts:
         told = self._settings.engine
         return LocalEngine(told.model, told.quantize, told.adapters)
 
-    def image_text(self) -> Any:
+    def image_text(self, domain: str = "") -> Any:
         from retrieval.encoders import load_image_text
 
-        return load_image_text(self._settings.encoders.image_text)
+        names = self._settings.encoders.names
+        return load_image_text(names.seeing.get(domain, names.image_text))
 
-    def text(self) -> Any:
+    def text(self, domain: str = "") -> Any:
         from retrieval.encoders import load_text
 
-        return load_text(self._settings.encoders.text)
+        names = self._settings.encoders.names
+        return load_text(names.reading.get(domain, names.text))
 
 
 class Server:
@@ -99,7 +101,8 @@ class Server:
     def _part(self, name: str) -> Any:
         with self._loading:  # one at a time: torch and transformers don't like to be imported twice at once
             if name not in self._loaded:
-                self._loaded[name] = getattr(self._parts, name)()
+                role, *domain = name.split("@", 1)
+                self._loaded[name] = getattr(self._parts, role)(*domain)
             return self._loaded[name]
 
     def _send(self, number: int, kind: str, payload: Any) -> None:

@@ -20,7 +20,8 @@ from rich.table import Column, Table
 from retrieval.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:  # the rest is imported where it is used: `consult --help` answers at once
-    from retrieval.index import Encoders, Progress
+    from retrieval.encoders.bundle import Encoders
+    from retrieval.index import Progress
     from retrieval.ingest import Report
     from retrieval.library import Library
     from retrieval.store.base import Store
@@ -91,14 +92,18 @@ def search(
 ) -> None:
     """Show the passages that would be read for a question."""
     from retrieval.encoders import load_text
-    from retrieval.retriever import Retriever, Selection
+    from retrieval.encoders.bundle import Encoders
+    from retrieval.retriever import Retriever
     from retrieval.types import Query
+    from retrieval.weigh import Selection
 
     settings = _settings()
     how = settings.retrieval
     selection = Selection(how.mode, how.gamma, how.floor, k or how.k_max)
     with _library() as (library, store, _):  # the words of a question need no image encoder
-        retriever = Retriever(store, library, None, load_text(settings.encoders.text), selection)
+        names = settings.encoders.names
+        reading = {domain: load_text(name) for domain, name in names.reading.items()}
+        retriever = Retriever(store, library, Encoders(None, load_text(names.text), reading=reading), selection)
         evidence = retriever.retrieve(Query(text, domains=(domain,) if domain else ()))
     _print_evidence(evidence, as_json)
 
@@ -149,7 +154,7 @@ def _settings() -> Any:
 @contextmanager
 def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
     """The library and its index; the encoders are loaded when they are called for."""
-    from retrieval.index import load_encoders
+    from retrieval.encoders.bundle import load
     from retrieval.library import Library
     from retrieval.store import open_store
 
@@ -157,7 +162,7 @@ def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
     url, key = settings.retrieval.url, settings.retrieval.api_key
 
     def encoders() -> "Encoders":
-        return load_encoders(settings.encoders.image_text, settings.encoders.text)
+        return load(settings.encoders.names)
 
     with Library(settings.home) as library:
         store = open_store(settings.home, url, key.get_secret_value() if key else None)

@@ -31,7 +31,8 @@ NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text that passages are cut from. `meta` may hold domain, source, edition, jurisdiction, aliases, terms."""
+    """A text that passages are cut from. `meta` may hold domain, source, edition, jurisdiction, dated, aliases, terms,
+    condensed_by."""
 
     id: str
     file: str  # id of the file it came from
@@ -50,6 +51,7 @@ class File:
     name: str
     sha256: str
     made_by: str
+    folder: str = ""  # it was added with: gone from there, it is removed; "" for a file named by itself
     added: str = ""  # ISO 8601, UTC
     documents: int = 0
     title: str = ""  # of its first document
@@ -94,7 +96,7 @@ class Library:
         return [_document(row) for row in self._all(f"SELECT d.* FROM documents d {_IN_ORDER}")]
 
     def files(self) -> list[File]:
-        return [File(*row[:8]) for row in self._all(_FILES)]
+        return [File(*row[:9]) for row in self._all(_FILES)]
 
     def passages(self, document_id: str | None = None) -> Iterator[Passage]:
         """Of one document or of all, in reading order."""
@@ -148,25 +150,30 @@ class Library:
                     raise ValueError(f"A passage isn't where it says in its document: {passage.section!r}.")
         with self._change() as db:
             db.execute("DELETE FROM files WHERE id = ?", (file.id,))
-            row = (file.id, file.path, file.name, file.sha256, file.made_by, _now())
-            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute(
+                "INSERT " + _into("files", "id, path, name, sha256, made_by, folder, added"),
+                (file.id, file.path, file.name, file.sha256, file.made_by, file.folder, _now()),
+            )
             for position, (document, passages) in enumerate(content):
                 meta = json.dumps(document.meta, ensure_ascii=False)
                 db.execute(
-                    "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT " + _into("documents", "id, file, position, title, name, text, meta"),
                     (document.id, file.id, position, document.title, document.name, document.text, meta),
                 )
                 rows = [(p.id, document.id, at, p.section, p.start, p.end, p.page, p.text)
                         for at, p in enumerate(passages)]  # fmt: skip
                 db.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def put_case(self, case: Case, picture: Image) -> None:
-        """Stores a case and its picture, in place of one of the same id. The picture is on the disk first."""
+    def put_case(self, case: Case, picture: Image, manifest: str = "") -> None:
+        """Stores a case and its picture, in place of one of the same id. The picture is on the disk first. `manifest`
+        is what it was added with: gone from there, it is removed."""
         blobs.put(self.home, case.sha256, picture)
         labels = json.dumps(case.labels, ensure_ascii=False)
-        row = (case.id, case.sha256, case.report, case.domain, case.patient, labels, case.source, _now())
+        row = (case.id, case.sha256, case.report, case.domain, case.patient, labels, case.source, case.taken, case.look,
+               manifest, _now())  # fmt: skip
+        columns = "id, sha256, report, domain, patient, labels, source, taken, look, manifest, added"
         with self._change() as db:
-            db.execute("INSERT OR REPLACE INTO cases VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE " + _into("cases", columns), row)
 
     def remove(self, any_id: str) -> int:
         """Removes a document, a file with all its documents, or a case with its picture and the vectors of both;
@@ -249,13 +256,21 @@ class Library:
             db.execute("UPDATE state SET value = value + 1 WHERE key = 'revision'")
 
 
-_PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta FROM passages p JOIN documents d ON d.id = p.document"
+_PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta, d.newer FROM passages p JOIN documents d ON d.id = p.document"
 _FILES = """
-    SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.added,
+    SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.folder, f.added,
         count(d.id) AS documents, coalesce(d.title, '') AS title, min(d.position) AS first
     FROM files f LEFT JOIN documents d ON d.file = f.id GROUP BY f.id ORDER BY f.rowid
 """  # with min() beside it, SQLite takes the title from the row of the least position
 _IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
+
+
+_TOLD = ("domain", "source", "edition", "jurisdiction", "dated", "condensed_by")  # of a document's meta, by a passage
+
+
+def _into(table: str, columns: str) -> str:
+    """By name, since a column may have come with a migration."""
+    return f"INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(',')))})"
 
 
 def _document(row: sqlite3.Row) -> Document:
@@ -264,15 +279,15 @@ def _document(row: sqlite3.Row) -> Document:
 
 def _passage(row: sqlite3.Row) -> Passage:
     meta = json.loads(row["meta"])
-    kept = {key: meta[key] for key in ("domain", "source", "edition", "jurisdiction") if meta.get(key)}
+    kept = {key: meta[key] for key in _TOLD if meta.get(key)}
     return Passage(
-        id=row["id"], document_id=row["document"], document=row["title"], section=row["section"],
-        text=row["text"], start=row["start"], end=row["end"], page=row["page"], **kept,
+        id=row["id"], document_id=row["document"], document=row["title"], section=row["section"], text=row["text"],
+        start=row["start"], end=row["end"], page=row["page"], newer=row["newer"], **kept,
     )  # fmt: skip
 
 
 def _case(row: sqlite3.Row) -> Case:
-    values = {key: row[key] for key in ("id", "sha256", "report", "domain", "patient", "source")}
+    values = {key: row[key] for key in ("id", "sha256", "report", "domain", "patient", "source", "taken", "look")}
     return Case(**values, labels=tuple(json.loads(row["labels"])))
 
 

@@ -28,4 +28,21 @@ STEPS = (
     CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
     INSERT INTO state VALUES ('revision', 0), ('indexed', -1);
     """,
+    # Files and cases know what they were added with, so that what is gone from there disappears; a document knows the
+    # edition that supersedes it; a case its place among the patient's studies and what its picture looks like.
+    """
+    ALTER TABLE files ADD COLUMN folder TEXT NOT NULL DEFAULT '';
+    ALTER TABLE documents ADD COLUMN newer TEXT REFERENCES documents ON DELETE SET NULL;
+    CREATE INDEX documents_newer ON documents (newer);
+    ALTER TABLE cases ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE cases ADD COLUMN taken TEXT NOT NULL DEFAULT '';
+    ALTER TABLE cases ADD COLUMN look TEXT NOT NULL DEFAULT '';
+    CREATE INDEX cases_patient ON cases (patient, taken);
+    CREATE TABLE statements (
+        document TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
+        passage TEXT NOT NULL, quote TEXT NOT NULL
+    );
+    CREATE INDEX statements_document ON statements (document, start);
+    CREATE TABLE fitted (key TEXT PRIMARY KEY, value TEXT NOT NULL, made TEXT NOT NULL);
+    """,
 )

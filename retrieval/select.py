@@ -90,11 +90,6 @@ class Calibration:
 
     legs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> "Calibration":
-        """From `Manifest.calibration`: leg name → [a, b]."""
-        return cls({leg: (float(a), float(b)) for leg, (a, b) in stored.items()})
-
     def relevance(self, leg: str, raw: float) -> float:
         if leg in self.legs:
             a, b = self.legs[leg]

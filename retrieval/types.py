@@ -27,6 +27,9 @@ class Passage:
     source: str = ""  # organisation, title, year and section of the guideline, ready to print
     edition: str = ""
     jurisdiction: str = ""
+    dated: str = ""  # when it was published, as far as known: "2023", "2023-05", "2023-05-14"
+    newer: str | None = None  # id of the document that supersedes this one's
+    condensed_by: str = ""  # the model that wrote it from other passages; "" for a source's own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,15 @@ class Case:
     patient: str | None = None
     labels: tuple[str, ...] = ()
     source: str = ""
+    taken: str = ""  # sorts a patient's studies in time: a date, or a number written with leading zeros; "": unknown
+    look: str = ""  # perceptual hash of the picture, hexadecimal
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
     """One search of a batch. `query` is a unit vector for a named vector, a string for BM25."""
 
-    name: str  # "image→case", "image→passage", "text→passage", "bm25"
+    name: str  # "image→case", "image→passage", "text→passage", "bm25"; "image→case@fundus" by a domain's own encoder
     using: str  # a named vector of the manifest, or "bm25"
     query: Vector | str
     kind: Kind
@@ -60,6 +65,7 @@ class Filter:
     domains: tuple[str, ...] = ()
     not_patient: str | None = None
     not_sha256: tuple[str, ...] = ()  # the request's own pictures are not "similar cases"
+    all_editions: bool = False  # also what a newer edition supersedes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class Record:
     domain: str | None = None
     patient: str | None = None
     sha256: str | None = None
+    superseded: bool = False  # by a newer edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +97,30 @@ class VectorSpec:
 
     identity: str
     dim: int
+    domains: tuple[str, ...] = ()  # only what is of these domains or of none; (): every domain no other encoder has
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What was fitted on validation data and goes with an index. None and empty: not fitted, a default applies."""
+
+    legs: dict[str, tuple[float, float]] = field(default_factory=dict)  # leg → (a, b) for `select.Calibration`
+    gamma: float | None = None
+    floor: float | None = None
+    ks: tuple[int, ...] | None = None  # the numbers of contexts that may be trusted; (): none may
+    told: dict[str, Any] = field(default_factory=dict)  # on what, when, by whom: for people
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a generation holds. `vectors` by role: "image" (pictures of cases), "image_text" (passages in the image
-    encoder's space), "text" (passages in the passage encoder's space)."""
+    encoder's space), "text" (passages in the passage encoder's space); "image@fundus" where a domain has its own."""
 
     vectors: dict[str, VectorSpec]
     records: int = 0
     created: str = ""  # ISO 8601, UTC
     domains: tuple[str, ...] = ()
-    calibration: dict[str, Any] = field(default_factory=dict)
+    fitted: Fitted = field(default_factory=Fitted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +152,9 @@ class Evidence:
 
     items: tuple[Item, ...] = ()
     considered: int = 0
+    priors: tuple[
+        Case, ...
+    ] = ()  # the patient's own earlier studies in the library, latest first: offered, never similar
     timings: dict[str, float] = field(default_factory=dict)  # seconds by stage
 
 
@@ -148,3 +170,6 @@ class Query:
     patient: str | None = None
     sha256: tuple[str, ...] = ()
     k: int | None = None  # at most this many items; None: as many as the settings allow
+    prior_images: tuple[Image, ...] = ()  # of the prior study: then pairs of studies are looked for
+    prior_embeddings: NDArray[np.float32] | None = None
+    all_editions: bool = False

@@ -24,7 +24,7 @@ from assistant.requests import AskRequest
 from assistant.settings import Settings, load_settings
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from eval.phantoms import make_phantom
-from retrieval.index import load_encoders
+from retrieval.encoders.bundle import load
 from retrieval.ingest import add_documents, bundled_sources
 
 QUESTIONS = ("Is there a pleural effusion?", "Is there a pneumothorax?", "Is the heart enlarged?", "What is abnormal?")
@@ -86,7 +86,7 @@ def main(rounds: Annotated[int, typer.Option(min=4, help="asks to time")] = 20) 
     with tempfile.TemporaryDirectory() as home:
         settings = apart(settings, Path(home))
         assistant = Assistant.open(settings)
-        encoders = load_encoders(settings.encoders.image_text, settings.encoders.text)
+        encoders = load(settings.encoders.names)
         add_documents(assistant.library, assistant.retriever.store, encoders, bundled_sources())
 
         async def everything() -> tuple[list[float], list[float], dict[str, list[float]]]:

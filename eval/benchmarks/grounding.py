@@ -78,7 +78,7 @@ class Grounding(Benchmark):
         heard, prompt = await asked(candidate, whether, item)
         answers[WHETHER] = heard
         picture, text = request.study.pictures[0], item.truth["sentence"]
-        engine, encoder = candidate.assistant.engine, candidate.assistant.retriever.image_text
+        engine, encoder = candidate.assistant.engine, candidate.assistant.retriever.encoders.image_text
         if prompt and "score" in (await engine.info()).capabilities:
             answers[MODEL] = _map(await odds(engine, prompt, picture))
         if encoder:

@@ -15,8 +15,8 @@ from eval.benchmarks.folder import entries, file_in, sample
 from eval.benchmarks.ranked import CHANCE, Ranked
 from eval.exam.benchmark import Corpus, Figure, Item
 from retrieval.errors import BadInput
+from retrieval.legs import BM25, TEXT_PASSAGE
 from retrieval.library import Library
-from retrieval.retriever import BM25, TEXT_PASSAGE
 from retrieval.types import Case, Passage
 
 

@@ -19,8 +19,9 @@ from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Scores, mean_of
 from eval.exam.candidate import Candidate
 from eval.metrics import ranking
 from retrieval.fuse import reciprocal_rank
+from retrieval.legs import rankings
 from retrieval.library import Library
-from retrieval.retriever import Retriever, rankings
+from retrieval.retriever import Retriever
 from retrieval.store.base import Store
 from retrieval.types import Case, Filter, Hit, Kind, Leg, Passage, Query
 
@@ -70,7 +71,7 @@ class Ranked(Benchmark):
     def rank(self, assistant: Assistant, request: AskRequest) -> dict[str, Answer]:
         own = assistant.retriever
         watched = Watched(own.store)
-        retriever = Retriever(watched, own.library, own.image_text, own.text, own.selection)
+        retriever = Retriever(watched, own.library, own.encoders, own.selection)
         evidence = retriever.retrieve(query_of(assistant, request))
         hits = [hit for hit in watched.hits if hit.kind == self.kind]
         orders = {

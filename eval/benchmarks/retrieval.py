@@ -16,8 +16,8 @@ from eval.exam.benchmark import Answer, Corpus, Figure, Item, Scores, mean_of
 from eval.exam.library import BUNDLED, phantom_cases, phantoms_of
 from eval.ledger import CORPUS_SEEDS
 from eval.phantoms import Phantom, make_phantom
+from retrieval.legs import BM25, IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE
 from retrieval.library import Library
-from retrieval.retriever import BM25, IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE
 from retrieval.types import Case, Passage
 
 PLACE = 10  # of the exam's ranges of seeds

@@ -16,8 +16,8 @@ from eval.leaks import Indexed, Seeds, Seen, Trace, check, check_training, libra
 from eval.ledger import read_ledger
 from retrieval.cases import find_manifest, picture_reader, read_manifest, read_picture_safely
 from retrieval.db import patient_hash, salt_of
+from retrieval.encoders.bundle import encoder_folder
 from retrieval.errors import BadInput
-from retrieval.index import encoder_folder
 from retrieval.library import Library
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -18,11 +19,12 @@ from eval.ledger import CORPUS_SEEDS
 from eval.phantoms import make_phantom
 from eval.phantoms.cli import truth
 from retrieval.cases import picture_reader
-from retrieval.index import Encoders, Progress, calibration, no_progress
+from retrieval.encoders.bundle import Encoders
+from retrieval.index import Progress, no_progress
 from retrieval.ingest import add_cases, add_documents, bundled_sources, find_sources
 from retrieval.library import Library
 from retrieval.retriever import Retriever
-from retrieval.store import open_store
+from retrieval.store import Store, open_store
 from retrieval.types import Case
 
 CASES = 48  # phantoms of the training family beside the cards
@@ -65,32 +67,23 @@ def over(
     store, library = open_store(home), Library(home)
     try:
         if not (done := home / "complete").exists():
-            _fill(Retriever(store, library, old.image_text, old.text), settings, corpus, home, progress)
+            _fill(store, library, replace(old.encoders, fitted=settings.encoders.names.fitted()), corpus, progress)
             done.touch()
-        retriever = Retriever(store, library, old.image_text, old.text, old.selection)
+        retriever = Retriever(store, library, old.encoders, old.selection)
         yield Assistant(assistant.engine, retriever, assistant.domains)
     finally:
         store.close()
         library.close()
 
 
-def _fill(retriever: Retriever, settings: Settings, corpus: Corpus, home: Path, progress: Progress) -> None:
-    assert retriever.image_text is not None
-    legs = calibration(settings.encoders.image_text, settings.encoders.text)
-    encoders = Encoders(retriever.image_text, retriever.text, legs)
+def _fill(store: Store, library: Library, encoders: Encoders, corpus: Corpus, progress: Progress) -> None:
     if corpus.documents:
         bundled = {source.data: source for source in bundled_sources()}
         sources = [bundled.get(source.data, source) for source in find_sources(corpus.documents())]
-        add_documents(retriever.library, retriever.store, encoders, sources, progress=progress)
+        add_documents(library, store, encoders, sources, progress=progress)
     if corpus.cases:
-        add_cases(
-            retriever.library,
-            retriever.store,
-            encoders,
-            corpus.cases(home / "cases"),
-            picture_reader(),
-            progress=progress,
-        )
+        manifest = corpus.cases(library.home / "cases")
+        add_cases(library, store, encoders, manifest, picture_reader(), progress=progress)
 
 
 def contents(library: Library) -> str:

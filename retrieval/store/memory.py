@@ -74,6 +74,7 @@ def _fits(payload: dict[str, str], leg: Leg, where: Filter) -> bool:
         and (not where.domains or payload.get("domain") in (None, *where.domains))
         and (where.not_patient is None or payload.get("patient") != where.not_patient)
         and payload.get("sha256", "") not in where.not_sha256
+        and (where.all_editions or payload.get("edition") != rules.SUPERSEDED)
     )
 
 

@@ -16,11 +16,12 @@ import numpy as np
 
 from retrieval.errors import EncoderMismatch, Misconfigured
 from retrieval.store.words import normalise
-from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector, VectorSpec
+from retrieval.types import Filter, Fitted, Hit, Kind, Leg, Manifest, Record, Vector, VectorSpec
 
 BM25 = "bm25"
 CHUNK = 256  # records handed over at a time: bounds memory
-KEYWORDS = ("kind", "domain", "patient", "sha256")  # payload fields a filter reads
+KEYWORDS = ("kind", "domain", "patient", "sha256", "edition")  # payload fields a filter reads
+SUPERSEDED = "superseded"  # what "edition" holds where a newer one is there
 REBUILD = "run `consult knowledge rebuild`"
 
 Chunk = list[tuple[str, dict[str, Vector], dict[str, str]]]  # (id, vectors by engine name, payload)
@@ -52,10 +53,24 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
 def manifest_from_json(data: Any) -> Manifest:
     """Raises `Misconfigured` when `data` is not a manifest of this version."""
     try:
-        vectors = {role: VectorSpec(**spec) for role, spec in data["vectors"].items()}
-        return Manifest(**{**data, "vectors": vectors, "domains": tuple(data["domains"])})
-    except (AttributeError, KeyError, TypeError) as error:
+        specs = {role: {**spec, "domains": tuple(spec.get("domains", ()))} for role, spec in data["vectors"].items()}
+        return Manifest(
+            vectors={role: VectorSpec(**spec) for role, spec in specs.items()},
+            records=data["records"],
+            created=data["created"],
+            domains=tuple(data["domains"]),
+            fitted=_fitted(
+                data["fitted"] if "fitted" in data else {"legs": data["calibration"]}
+            ),  # 0.1.0 had only legs
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Misconfigured(f"the index has a manifest that this version can't read: {REBUILD}") from error
+
+
+def _fitted(data: dict[str, Any]) -> Fitted:
+    legs = {leg: (float(a), float(b)) for leg, (a, b) in data["legs"].items() if leg != "ks"}
+    ks = data.get("ks")
+    return Fitted(**{**data, "legs": legs, "ks": None if ks is None else tuple(ks)})
 
 
 def manifest_from_text(text: str) -> Manifest:
@@ -77,7 +92,11 @@ def _row(record: Record, dims: dict[str, int]) -> tuple[str, dict[str, Vector], 
     vectors = {}
     for name, vector in record.vectors.items():
         vectors[engine_name(name)] = checked(vector, name, dims, "a record brings")
-    fields = {"kind": record.kind, "domain": record.domain, "patient": record.patient, "sha256": record.sha256}
+    edition = SUPERSEDED if record.superseded else None
+    fields = {
+        "kind": record.kind, "domain": record.domain, "patient": record.patient, "sha256": record.sha256,
+        "edition": edition,
+    }  # fmt: skip
     payload = {key: value for key, value in fields.items() if value is not None}
     return str(UUID(record.id)), vectors, {**payload, "text": normalise(record.text)}
 
@@ -126,6 +145,8 @@ def condition(m: Any, without_domain: Any, kind: Kind, where: Filter) -> Any:
         must_not.append(among("patient", [where.not_patient]))
     if where.not_sha256:
         must_not.append(among("sha256", where.not_sha256))
+    if not where.all_editions and kind == "passage":
+        must_not.append(among("edition", [SUPERSEDED]))
     return m.Filter(must=must, must_not=must_not)
 
 

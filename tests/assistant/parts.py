@@ -10,8 +10,8 @@ from assistant.requests import AskRequest
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from eval.phantoms import make_phantom
 from retrieval.domain import Domains
+from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
-from retrieval.index import Encoders
 from retrieval.ingest import Source, add_documents
 from retrieval.library import Library
 from retrieval.retriever import Retriever
@@ -51,7 +51,7 @@ def make_assistant(
     given = {"effusion.md": CARD} if documents is None else documents
     if given:
         add_documents(library, store, encoders, [Source(name, name, data) for name, data in given.items()])
-    retriever = Retriever(store, library, encoders.image_text, encoders.text)
+    retriever = Retriever(store, library, encoders)
     return Assistant(FakeEngine(answers, info=info, **engine), retriever, domains)  # type: ignore[arg-type]
 
 

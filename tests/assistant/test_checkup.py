@@ -36,7 +36,7 @@ def test_an_empty_library_is_broken_and_says_what_mends_it(own_home: Path, monke
 
 def test_an_index_of_another_encoder_is_named(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assistant = make_assistant(own_home, [""])
-    assistant.retriever.text = FakeTextEncoder(64)
+    assistant.retriever.encoders = replace(assistant.retriever.encoders, text=FakeTextEncoder(64))
     assert "consult knowledge rebuild" in parts_of(assistant, monkeypatch)["knowledge"].mend
 
 

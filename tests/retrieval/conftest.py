@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoders.base import Vectors
-from retrieval.index import Encoders
+from retrieval.encoders.bundle import Encoders
 from retrieval.library import Library
 from retrieval.store.memory import MemoryStore
 from retrieval.types import Image

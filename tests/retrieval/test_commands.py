@@ -12,6 +12,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from retrieval import cases, commands
+from retrieval.encoders.bundle import Names
 from retrieval.errors import BadInput, EncoderMismatch, Misconfigured, NotFound
 from tests.retrieval.conftest import CHILD_ENV, picture
 
@@ -33,7 +34,7 @@ Run = Callable[..., Any]
 def told(home: Path) -> SimpleNamespace:
     return SimpleNamespace(
         home=home,
-        encoders=SimpleNamespace(image_text="fake", text="fake"),
+        encoders=SimpleNamespace(names=Names("fake", "fake")),
         retrieval=SimpleNamespace(url=None, api_key=None, mode="log-ratio", gamma=0.5, floor=0.35, k_max=4),
     )
 

@@ -1,29 +1,83 @@
-import json
-from pathlib import Path
+"""What an index is made of: which encoder's vectors a record gets, and what is embedded again."""
 
-import pytest
+from dataclasses import replace
 
-from retrieval.errors import Misconfigured
-from retrieval.index import encoder_folder, load_encoders
+import numpy as np
+
+from retrieval.cases import picture_digest
+from retrieval.encoders.bundle import Encoders
+from retrieval.index import rebuild
+from retrieval.ingest import Source, add_documents
+from retrieval.library import Library
+from retrieval.retriever import Retriever
+from retrieval.store.memory import MemoryStore
+from retrieval.types import Case, Passage, Query
+from tests.retrieval.conftest import WordEncoder, picture
+
+CARDS = {
+    "lung": "---\ndomain: chest_xray\n---\n# Effusion\n\nEffusion blunts the angle.\n",
+    "eye": "---\ndomain: fundus\n---\n# Retinopathy\n\nRetinopathy shows haemorrhages.\n",
+    "any": "# Fracture\n\nFracture somewhere.\n",
+}
 
 
-def test_where_an_encoders_files_lie(tmp_path: Path) -> None:
-    assert encoder_folder(str(tmp_path), "text") == tmp_path
-    assert encoder_folder(f"local-dir:{tmp_path}", "image_text") == tmp_path
-    assert encoder_folder("hf-hub:somebody/some-model", "image_text") is None
+def filled(library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    for domain, subject in (("chest_xray", "effusion"), ("fundus", "retinopathy")):
+        pixels = picture(subject)
+        sha256 = picture_digest(pixels)
+        library.put_case(Case(f"00000000-0000-0000-0000-{sha256[:12]}", sha256, f"{subject}.", domain), pixels)
+    sources = [Source(f"/{name}.md", f"{name}.md", text.encode()) for name, text in CARDS.items()]
+    add_documents(library, store, encoders, sources)
 
 
-def test_encoders_come_with_their_calibration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.encoders.load_image_text", lambda name: name)
-    monkeypatch.setattr("retrieval.encoders.load_text", lambda name: name)
-    legs = {"seeing": {"image→case": [8, -4]}, "reading": {"bm25": [0.5, -3], "ks": [1, 2]}}
-    for name, calibration in legs.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "calibration.json").write_text(json.dumps(calibration))
-    encoders = load_encoders(str(tmp_path / "seeing"), str(tmp_path / "reading"))
-    assert encoders.calibration == {"image→case": [8, -4], "bm25": [0.5, -3], "ks": [1, 2]}
-    assert load_encoders("fake", "fake").calibration == {}
-    for damaged in ("{", "[]", '{"bm25": 3}', '{"bm25": ["x", 1]}'):
-        (tmp_path / "reading" / "calibration.json").write_text(damaged)
-        with pytest.raises(Misconfigured, match="calibration"):
-            load_encoders("fake", str(tmp_path / "reading"))
+def shown(retriever: Retriever, subject: str, domains: tuple[str, ...]) -> set[str]:
+    items = retriever.retrieve(Query("What is abnormal?", images=(picture(subject),), domains=domains)).items
+    return {item.content.document if isinstance(item.content, Passage) else item.content.report for item in items}
+
+
+def test_a_domain_has_its_own_encoder(library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    eye, words = WordEncoder("eye-1"), WordEncoder("eye-words-1")
+    both = replace(encoders, seeing={"fundus": eye}, reading={"fundus": words})
+    filled(library, store, both)
+    assert store.manifest is not None
+    assert store.manifest.vectors["image@fundus"].domains == ("fundus",)
+    assert [text for text in eye.seen if "haemorrhages" in text]
+    assert not [text for text in eye.seen if "blunts" in text]
+    assert [text for text in words.seen if "somewhere" in text]  # what bears on any is read by all
+    retriever = Retriever(store, library, both)
+    assert shown(retriever, "retinopathy", ("fundus",)) == {"Retinopathy", "retinopathy."}
+    assert shown(retriever, "effusion", ("chest_xray",)) == {"Effusion", "effusion."}
+    for subject in ("retinopathy", "effusion"):  # unsure: every encoder looks
+        assert shown(retriever, subject, ()) == {subject.capitalize(), f"{subject}."}
+
+
+def test_legs_of_a_domains_encoder_are_told_apart(library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    both = replace(encoders, reading={"fundus": WordEncoder("eye-words-1")})
+    filled(library, store, both)
+    items = Retriever(store, library, both).retrieve(Query("Is there retinopathy?")).items
+    assert "text→passage@fundus" in items[0].scores
+    items = Retriever(store, library, both).retrieve(Query("Is there a fracture?")).items
+    assert {"text→passage", "text→passage@fundus"} <= set(items[0].scores)
+
+
+def test_a_new_encoder_of_one_domain_reads_that_domain_only(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    filled(library, store, encoders)
+    for encoder in (encoders.image_text, encoders.text):
+        encoder.seen.clear()  # type: ignore[union-attr]
+    eye = WordEncoder("eye-2")
+    rebuild(library, store, replace(encoders, seeing={"fundus": eye}))
+    assert len(eye.seen) == 3  # a picture and two cards
+    assert encoders.image_text.seen == encoders.text.seen == []  # type: ignore[union-attr]
+
+
+def test_without_pictures_only_the_main_encoders_embedding_is_used(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    both = replace(encoders, seeing={"fundus": WordEncoder("eye-1")})
+    filled(library, store, both)
+    retriever = Retriever(store, library, both)
+    looked = retriever.look([picture("effusion")])
+    items = retriever.retrieve(Query("What is abnormal?", embeddings=looked)).items
+    assert np.all([not leg.endswith("@fundus") for item in items for leg in item.scores])

@@ -19,9 +19,10 @@ from retrieval import ingest
 from retrieval.cases import read_plain
 from retrieval.db import patient_hash, salt_of
 from retrieval.documents import Draft, Span, read_document
+from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import BadInput, Busy, Misconfigured, Unavailable
-from retrieval.index import Encoders, is_current, rebuild
+from retrieval.index import is_current, rebuild
 from retrieval.ingest import Source, add_cases, add_documents, bundled_sources, cut, find_sources
 from retrieval.library import Library
 from retrieval.retriever import Retriever
@@ -296,7 +297,7 @@ def test_a_files_own_patient_is_known(tmp_path: Path, library: Library, store: M
     assert (own.patient, other.patient) == (patient_hash(salt, "PHANTOM-1"), patient_hash(salt, "other"))
 
     study, _ = read_study([tmp_path / "1.dcm"], salt=salt)
-    retriever = Retriever(store, library, encoders.image_text, encoders.text)
+    retriever = Retriever(store, library, encoders)
     looked = retriever.look([study.pictures[0].pixels])
     assert own in [item.content for item in retriever.retrieve(Query("", embeddings=looked)).items]
     mine = retriever.retrieve(Query("", embeddings=looked, patient=study.patient))
@@ -337,7 +338,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from retrieval import index, library as library_module
-from retrieval.index import Encoders
+from retrieval.encoders.bundle import Encoders
 from retrieval.ingest import add_documents, find_sources
 from retrieval.library import Library
 from retrieval.store.edge import EdgeStore

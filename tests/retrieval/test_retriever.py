@@ -1,4 +1,3 @@
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,16 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.cases import picture_digest
+from retrieval.copies import without_copies
 from retrieval.encoders import load_text
 from retrieval.encoders.base import Vectors
-from retrieval.encoders.folder import pocket
+from retrieval.encoders.bundle import Encoders, Names
 from retrieval.errors import EncoderMismatch, Misconfigured
-from retrieval.index import Encoders, rebuild
+from retrieval.index import rebuild
 from retrieval.ingest import Source, add_documents, bundled_sources
+from retrieval.legs import MAX_LOOKS, pooled
 from retrieval.library import Library
-from retrieval.retriever import MAX_LOOKS, UNSAID, Found, Retriever, Selection, pooled, share, without_twins
+from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Case, Hit, Passage, Query
+from retrieval.types import Case, Fitted, Passage, Query
+from retrieval.weigh import UNSAID, Selection, share
 from tests.retrieval.conftest import DIM, WordEncoder, bag_of_words, picture
 
 CARDS = {
@@ -36,7 +38,7 @@ def retriever(library: Library, store: MemoryStore, encoders: Encoders) -> Retri
                               "chest_xray", patient, (subject,)), pixels)  # fmt: skip
     sources = [Source(f"/{name}.md", f"{name}.md", text.encode()) for name, text in CARDS.items()]
     add_documents(library, store, encoders, sources)
-    return Retriever(store, library, encoders.image_text, encoders.text)
+    return Retriever(store, library, encoders)
 
 
 def found(retriever: Retriever, text: str, shown: str | None = None, **more: object) -> list[str]:
@@ -96,9 +98,9 @@ def test_evidence_carries_scores_and_relevance(retriever: Retriever) -> None:
 
 def test_embeddings_may_be_handed_in(retriever: Retriever) -> None:
     looked = retriever.look([picture("pneumothorax")])
-    retriever.image_text.seen.clear()  # type: ignore[union-attr]
+    retriever.encoders.image_text.seen.clear()  # type: ignore[union-attr]
     retriever.retrieve(Query("What is abnormal?", embeddings=looked))
-    assert retriever.image_text.seen == []  # type: ignore[union-attr]
+    assert retriever.encoders.image_text.seen == []  # type: ignore[union-attr]
 
 
 def test_texts_that_say_the_same_come_once(
@@ -119,11 +121,9 @@ def test_texts_that_say_the_same_come_once(
     ],
 )
 def test_only_the_same_words_are_the_same(one: str, other: str) -> None:
-    rows: list[Found] = [
-        (Hit(str(n), "case", {}), 0.5, Case(str(n), str(n), report)) for n, report in enumerate((one, other))
-    ]
+    cases = [Case(str(n), str(n), report) for n, report in enumerate((one, other))]
     same = one.strip(".").lower().split() == other.strip(".").lower().split()
-    assert without_twins(rows) == (rows[:1] if same else rows)
+    assert without_copies(cases) == ([0] if same else [0, 1])
 
 
 def test_similar_cases_speak_of_what_was_asked(
@@ -158,7 +158,7 @@ def test_without_a_word_in_common_a_passage_has_to_be_nearer(
     text = Near("near")
     card = "---\ntitle: Effusion\naliases: [hydrothorax]\n---\nFluid."
     add_documents(library, store, Encoders(encoders.image_text, text), [Source("/e.md", "e.md", card.encode())])
-    retriever = Retriever(store, library, None, text)
+    retriever = Retriever(store, library, Encoders(None, text))
     for cosine, question, expected in [
         (0.4, "Is there an effusion?", 0.4),
         (0.4, "Is there a hydrothorax?", 0.4),  # another name
@@ -172,9 +172,8 @@ def test_without_a_word_in_common_a_passage_has_to_be_nearer(
 
 def test_the_pocket_encoder_on_the_bundled_cards(library: Library, store: MemoryStore, encoders: Encoders) -> None:
     text = load_text("pocket")
-    calibration = json.loads((pocket("text") / "calibration.json").read_text())
-    add_documents(library, store, Encoders(encoders.image_text, text, calibration), bundled_sources())
-    retriever = Retriever(store, library, None, text)
+    add_documents(library, store, Encoders(encoders.image_text, text, Names().fitted()), bundled_sources())
+    retriever = Retriever(store, library, Encoders(None, text))
     for question, card in POCKET.items():
         items = [item for item in retriever.retrieve(Query(question)).items if isinstance(item.content, Passage)]
         assert [item.content.document for item in items][:1] == ([card] if card else []), question  # type: ignore[union-attr]
@@ -201,17 +200,17 @@ def test_what_was_removed_is_not_cited(retriever: Retriever, library: Library) -
 
 
 def test_nothing_published_nothing_found(library: Library, encoders: Encoders) -> None:
-    empty = Retriever(MemoryStore(), library, encoders.image_text, encoders.text)
+    empty = Retriever(MemoryStore(), library, encoders)
     assert empty.retrieve(Query("Is there an effusion?")).items == ()
 
 
 def test_an_index_of_other_encoders_names_the_mend(
     retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
 ) -> None:
-    reading = Retriever(store, library, None, WordEncoder("reading-2"))
+    reading = Retriever(store, library, Encoders(None, WordEncoder("reading-2")))
     with pytest.raises(EncoderMismatch, match="consult knowledge rebuild"):
         reading.retrieve(Query("Is there an effusion?"))
-    seeing = Retriever(store, library, WordEncoder("seeing-2"), encoders.text)
+    seeing = Retriever(store, library, Encoders(WordEncoder("seeing-2"), encoders.text))
     with pytest.raises(EncoderMismatch, match="seeing-2"):
         seeing.retrieve(Query("", images=(picture("effusion"),)))
     rebuild(library, store, Encoders(WordEncoder("seeing-2"), encoders.text))
@@ -232,13 +231,13 @@ def test_the_calibrated_mode_wants_a_calibration(
     retriever.selection = Selection(mode="calibrated", k_max=4)
     with pytest.raises(Misconfigured, match="calibrated"):
         found(retriever, "Is there an effusion?")
-    rebuild(library, store, replace(encoders, calibration={"ks": [1], "bm25": [1.0, 0.0]}))
+    rebuild(library, store, replace(encoders, fitted=Fitted({"bm25": (1.0, 0.0)}, ks=(1,))))
     assert found(retriever, "Is there an effusion?") == ["Effusion"]
 
 
 def test_a_leg_is_calibrated(retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders) -> None:
-    never = [0.0, -20.0]
-    rebuild(library, store, replace(encoders, calibration={"bm25": never, "text→passage": never}))
+    never = (0.0, -20.0)
+    rebuild(library, store, replace(encoders, fitted=Fitted({"bm25": never, "text→passage": never})))
     assert found(retriever, "Is there an effusion?") == []
 
 

@@ -146,7 +146,7 @@ def test_default_relevance() -> None:
 
 
 def test_a_stored_calibration_is_used() -> None:
-    calibration = Calibration.of({"bm25": [0.5, -5.0]})
+    calibration = Calibration({"bm25": (0.5, -5.0)})
     assert calibration.relevance("bm25", 10.0) == 0.5
     assert calibration.relevance("bm25", 20.0) == pytest.approx(1 / (1 + exp(-5)))
     assert calibration.relevance("text→passage", 0.3) == 0.3

@@ -21,9 +21,9 @@ from eval.exam.candidate import Candidate
 from eval.ledger import CORPUS_SEEDS
 from eval.phantoms import FINDINGS, make_phantom
 from retrieval.cases import read_plain
+from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import BadInput
-from retrieval.index import Encoders
 from retrieval.ingest import add_cases, bundled_sources
 from retrieval.types import Case
 from tests.assistant.parts import make_assistant

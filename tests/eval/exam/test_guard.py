@@ -18,7 +18,6 @@ from eval.exam.guard import Guard, admit_training
 from eval.leaks import Seeds, Seen, Trace, picture_hash
 from eval.phantoms import make_phantom
 from retrieval.cases import picture_reader
-from retrieval.index import Encoders
 from retrieval.ingest import add_cases
 from tests.assistant.parts import make_assistant
 
@@ -70,8 +69,7 @@ def with_case(home: Path, pixels: "np.ndarray", **line: str) -> Assistant:  # ty
     manifest = home / "cases/studies.jsonl"
     manifest.write_text(json.dumps({"file": "film.png", "report": "A nodule.", **line}) + "\n")
     retriever = assistant.retriever
-    assert retriever.image_text is not None
-    encoders = Encoders(retriever.image_text, retriever.text)
+    encoders = retriever.encoders
     add_cases(retriever.library, retriever.store, encoders, manifest, picture_reader())
     return assistant
 

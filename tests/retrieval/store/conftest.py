@@ -12,13 +12,13 @@ from retrieval.store.base import Store
 from retrieval.store.edge import EdgeStore
 from retrieval.store.memory import MemoryStore
 from retrieval.store.server import ServerStore
-from retrieval.types import Manifest, Record, Vector, VectorSpec
+from retrieval.types import Fitted, Manifest, Record, Vector, VectorSpec
 
 IMAGE, TEXT = "hub/image-encoder-1a2b3c4d", "text-encoder-5e6f7a8b"
 MANIFEST = Manifest(
     vectors={"image": VectorSpec(IMAGE, 8), "image_text": VectorSpec(IMAGE, 8), "text": VectorSpec(TEXT, 4)},
     domains=("chest_xray", "fundus"),
-    calibration={"bm25": [0.5, -2.0]},
+    fitted=Fitted({"bm25": (0.5, -2.0)}, gamma=0.4, ks=(1, 2)),
 )
 SERVER = os.environ.get("CONSULT_TEST_QDRANT_URL")
 

@@ -48,7 +48,7 @@ def test_the_manifest_comes_back(store: Store) -> None:
     assert manifest is not None
     assert manifest.vectors == MANIFEST.vectors
     assert manifest.domains == MANIFEST.domains
-    assert manifest.calibration == MANIFEST.calibration
+    assert manifest.fitted == MANIFEST.fitted
     assert manifest.records == 1
     assert manifest.created.endswith("+00:00")
 

@@ -1,0 +1,80 @@
+"""From a query to a batch of legs: who looks at the pictures, who reads the question, what BM25 is asked.
+
+A leg is named for what it compares, and "@" a domain where that domain's own encoder does it: each has its own raw
+scores, and its own calibration.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from retrieval.encoders.base import Vectors
+from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, named
+from retrieval.errors import EncoderMismatch
+from retrieval.question import search_words
+from retrieval.types import Hit, Image, Leg, Manifest, Query
+
+IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, BM25 = "image→case", "image→passage", "text→passage", "bm25"
+MAX_LOOKS = 6  # image legs of one kind: more pictures than this are pooled in neighbouring groups
+
+
+def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> list[Leg]:
+    """`text` is the question, with what it refers back to. Raises `EncoderMismatch` for an index of other encoders."""
+    legs = [*looking(query.images, query.embeddings, query.domains, encoders, manifest)]
+    if text.strip():
+        for domain, reader in encoders.reads(query.domains).items():
+            _check(manifest, named(TEXT, domain), reader.identity)
+            vector = reader.encode_queries([text])[0]
+            legs.append(Leg(named(TEXT_PASSAGE, domain), reader.identity, vector, "passage"))
+    if asked := search_words(text):
+        legs.append(Leg(BM25, BM25, asked, "passage"))
+    return legs
+
+
+def looking(
+    images: Sequence[Image], embeddings: Vectors | None, domains: Sequence[str], encoders: Encoders, manifest: Manifest
+) -> Iterable[Leg]:
+    """Two legs a picture and encoder. `embeddings` are the main encoder's, when they were made before."""
+    if not images and embeddings is None:
+        return
+    for domain, eye in encoders.looks(domains).items():
+        if domain is not None and not images:
+            continue  # the pictures themselves would be needed
+        for role in (IMAGE, IMAGE_TEXT):
+            _check(manifest, named(role, domain), eye.identity)
+        seen = eye.encode_images(images) if domain is not None or embeddings is None else embeddings
+        for vector in pooled(seen):
+            yield Leg(named(IMAGE_CASE, domain), eye.identity, vector, "case")
+            yield Leg(named(IMAGE_PASSAGE, domain), eye.identity, vector, "passage")
+
+
+def _check(manifest: Manifest, role: str, identity: str) -> None:
+    spec = manifest.vectors.get(role)
+    if spec is None or spec.identity != identity:
+        built = spec.identity if spec else "none"
+        raise EncoderMismatch(
+            f"The index was built with the encoder {built}, this is {identity}. Run `consult knowledge rebuild`."
+        )
+
+
+def compares(leg: str) -> str:
+    """What a leg compares, whoever does it: "image→case@fundus" → "image→case"."""
+    return leg.partition("@")[0]
+
+
+def rankings(hits: Iterable[Hit]) -> list[list[str]]:
+    """Each leg's hits, best first."""
+    legs: dict[str, list[tuple[float, str]]] = {}
+    for hit in hits:
+        for leg, score in hit.scores.items():
+            legs.setdefault(leg, []).append((-score, hit.id))
+    return [[key for _, key in sorted(rows)] for rows in legs.values()]
+
+
+def pooled(embeddings: Vectors) -> Vectors:
+    """At most `MAX_LOOKS` unit vectors: the mean of each group of neighbours, so that every picture counts."""
+    if len(embeddings) <= MAX_LOOKS:
+        return embeddings
+    means = np.stack([group.mean(axis=0) for group in np.array_split(embeddings, MAX_LOOKS)])
+    pooled: Vectors = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return pooled

@@ -1,0 +1,83 @@
+"""How relevant a hit is, 0..1, and what of all hits is read.
+
+What makes a passage relevant depends on the question. A question that names something ("is there an effusion?") is
+answered by passages that are about it in words, and by similar cases whose report speaks of it; that a picture
+resembles a passage never lifts one. An open question ("what is abnormal?") names nothing, and the picture decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from retrieval import select
+from retrieval.copies import without_copies
+from retrieval.errors import Misconfigured
+from retrieval.legs import BM25, IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, compares
+from retrieval.types import Case, Fitted, Hit, Passage
+
+UNSAID = 0.6  # what counts of the relevance of a passage that holds no word of the question's subject: an encoder finds
+# something near every question, and only what is very near may stand without a word in common
+
+Mode = Literal["log-ratio", "ratio-to-top", "calibrated"]
+GAMMA, FLOOR = 0.5, 0.35  # where nothing was fitted
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How many hits deserve to be read: `gamma` is the log ratio of a steep drop; ratio-to-top takes 1 + gamma. None:
+    as fitted with the index, else a default that was not measured."""
+
+    mode: Mode = "log-ratio"
+    gamma: float | None = None
+    floor: float | None = None
+    k_max: int = 4
+
+    def after(self, fitted: Fitted, k: int | None) -> "Selection":
+        """With every gap filled; `k` is what one query allows."""
+
+        def first(*values: float | None) -> float | None:
+            return next((value for value in values if value is not None), None)
+
+        gamma, floor = first(self.gamma, fitted.gamma, GAMMA), first(self.floor, fitted.floor, FLOOR)
+        return replace(self, gamma=gamma, floor=floor, k_max=self.k_max if k is None else k)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit with its relevance and what it stands for."""
+
+    hit: Hit
+    relevance: float
+    content: Passage | Case
+
+
+def relevance_of(hit: Hit, calibration: select.Calibration, by_image: bool) -> float:
+    """0..1, from the legs that may decide: a case by its picture; a passage by the picture for an open question, else
+    by its words."""
+    deciding = (IMAGE_CASE,) if hit.kind == "case" else (IMAGE_PASSAGE,) if by_image else (TEXT_PASSAGE, BM25)
+    return calibration.combined({leg: score for leg, score in hit.scores.items() if compares(leg) in deciding})
+
+
+def selected(found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Found]:
+    """The most relevant, as many as the mode keeps; ties in the order they come in. `how` has no gaps."""
+    ranked = sorted(found, key=lambda row: -row.relevance)
+    ranked = [ranked[place] for place in without_copies([row.content for row in ranked])]
+    s = [row.relevance for row in ranked]
+    assert how.gamma is not None
+    assert how.floor is not None
+    match how.mode:
+        case "log-ratio":
+            kept = select.log_ratio(s, how.gamma, how.floor, how.k_max)
+        case "ratio-to-top":
+            kept = select.ratio_to_top(s, 1 + how.gamma, how.floor, how.k_max)
+        case "calibrated":
+            if fitted.ks is None:
+                raise Misconfigured("Mode calibrated needs numbers of contexts fitted by `consult calibrate`.")
+            kept = select.calibrated(s, fitted.ks, how.floor, how.k_max)
+    return ranked[:kept]
+
+
+def share(passages: int, cases: int, k_max: int) -> tuple[int, int]:
+    """How many of each are read: half of the places each, what one leaves free goes to the other."""
+    of_cases = min(cases, max(k_max // 2, k_max - passages))
+    return min(passages, k_max - of_cases), of_cases
