@@ -10,7 +10,7 @@ from assistant.course import Course
 from assistant.engines.base import Engine, EngineInfo, Prompt, Sampling
 from assistant.engines.http import HttpEngine
 from assistant.events import Defect, DomainVerdict, Done, Event, EvidenceItem, Identity, Quality, Retrieved
-from assistant.evidence import shown
+from assistant.evidence import offered, shown
 from assistant.imaging.gate import inspect
 from assistant.lines import lines, parse
 from assistant.requests import AskRequest, Request
@@ -125,11 +125,14 @@ class Assistant:
         with course.stage("gate"):
             defects = [d for n, picture in enumerate(pictures, 1) for d in inspect(picture, n, chest=chest)] + defects
         course.warnings += [*request.study.warnings, *(defect.message for defect in defects if not defect.refuse)]
-        task = task_of(request)
+        task, current = task_of(request), len(request.study.pictures)
         earlier = tuple(turn.question for turn in request.earlier) if isinstance(request, AskRequest) else ()
         query = Query(
             text=task.lookup(request),
-            embeddings=embeddings[: len(request.study.pictures)],  # what is like the prior is no similar case
+            images=tuple(picture.pixels for picture in request.study.pictures),
+            embeddings=embeddings[:current],
+            prior_images=tuple(picture.pixels for picture in pictures[current:]),
+            prior_embeddings=embeddings[current:] if request.prior else None,
             earlier=earlier,
             domains=(domain.name,) if domain and domain.name else (),
             patient=request.study.patient,
@@ -143,7 +146,12 @@ class Assistant:
         note = "" if evidence.items else NOTHING_RELEVANT
         if note:
             course.warnings.append(note)
-        return Retrieved(evidence=tuple(map(shown, evidence.items)), considered=evidence.considered, note=note)
+        return Retrieved(
+            evidence=tuple(map(shown, evidence.items)),
+            considered=evidence.considered,
+            note=note,
+            priors=() if course.request.prior else tuple(map(offered, evidence.priors)),
+        )
 
     async def _compose(self, course: Course, draft: Draft) -> tuple[Prompt, dict[int, EvidenceItem]]:
         """The prompt within the model's context, and the evidence that is in it by number."""

@@ -24,6 +24,9 @@ def ask(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM, NIfTI, PNG, JPEG or TIFF.")],
     question: Annotated[str, typer.Option("--question", "-q", help="What to ask about the pictures.")],
     prior: Annotated[list[Path] | None, typer.Option(help="A file of a prior study; may be given again.")] = None,
+    prior_case: Annotated[
+        str | None, typer.Option(help="Id of a case of the library that is the same patient's prior study.")
+    ] = None,
     standard_display: Annotated[
         bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
     ] = False,
@@ -43,7 +46,7 @@ def ask(
         raise BadInput(
             f"The question has {len(question)} characters; at most {settings.api.max_question_chars} are read."
         )
-    study, before = _studies(files, prior, standard_display, settings)
+    study, before = _studies(files, prior, prior_case, standard_display, settings)
     request = AskRequest(
         study=study, prior=before, question=question, adapter=adapter, seed=seed, max_tokens=max_tokens
     )
@@ -52,14 +55,21 @@ def ask(
 
 
 def _studies(
-    files: list[Path], prior: list[Path] | None, standard_display: bool, settings: "Settings"
+    files: list[Path], prior: list[Path] | None, prior_case: str | None, standard_display: bool, settings: "Settings"
 ) -> "tuple[Study, Study | None]":
     from assistant.identity import merge
     from assistant.imaging import read_study
+    from assistant.priors import prior_study
     from retrieval.db import salt_of
+    from retrieval.library import Library
 
+    if prior and prior_case:
+        raise BadInput("Name the prior study by its files or by a case, not both.")
     salt = salt_of(settings.home)
     study, identity = read_study(files, standard_display=standard_display, salt=salt)
+    if prior_case:
+        with Library(settings.home) as library:
+            return study, prior_study(library, prior_case, study.patient)
     if not prior:
         return study, None
     before, whose = read_study(prior, standard_display=standard_display, salt=salt)
@@ -96,9 +106,13 @@ async def _print(events: "AsyncIterator[Event]") -> None:
                 for defect in defects:
                     if not defect.refuse:  # that one is said at the end, as the reason
                         console.print(f"[yellow]{escape(defect.message)}[/yellow]")
-            case Retrieved(note=note) if note:
-                console.print(f"[yellow]{escape(note)}[/yellow]")
-            case Retrieved(evidence=evidence):
+            case Retrieved(evidence=evidence, note=note, priors=priors):
+                if note:
+                    console.print(f"[yellow]{escape(note)}[/yellow]")
+                for offer in priors:
+                    when = f" ({offer.taken})" if offer.taken else ""
+                    said = f"Earlier study of this patient{when}; compare with --prior-case {offer.id}"
+                    console.print(f"[dim]{escape(said)}[/dim]")
                 sources = {item.number: item.source or "a case of this library" for item in evidence}
             case Sentence(text=text, citations=citations):
                 marks = "".join(f" [{citation.number}]" for citation in citations) or " [image]"

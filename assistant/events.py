@@ -51,8 +51,19 @@ class EvidenceItem(Model):
     edition: str = ""
     jurisdiction: str = ""
     image_sha256: str | None = None
+    earlier: str = ""  # of a pair of studies: the report before this one, and its picture
+    earlier_sha256: str | None = None
     scores: dict[str, float]
     relevance: float = Field(ge=0, le=1)
+
+
+class Offer(Model):
+    """An earlier study of the same patient in the library of cases, offered as a prior (`prior_case` of a request)."""
+
+    id: str
+    taken: str  # a date, or a number that sorts; "": unknown
+    report: str
+    image_sha256: str
 
 
 class Retrieved(Model):
@@ -60,6 +71,7 @@ class Retrieved(Model):
     evidence: tuple[EvidenceItem, ...]
     considered: int
     note: str = ""  # says so when nothing relevant was found
+    priors: tuple[Offer, ...] = ()  # none where the request has a prior
 
 
 class Citation(Model):

@@ -1,7 +1,7 @@
 """The library's evidence as readers of an answer see it."""
 
-from assistant.events import EvidenceItem
-from retrieval.types import Item, Passage
+from assistant.events import EvidenceItem, Offer
+from retrieval.types import Case, Item, Passage
 
 
 def shown(item: Item) -> EvidenceItem:
@@ -15,8 +15,14 @@ def shown(item: Item) -> EvidenceItem:
             page=content.page, source=content.source, edition=content.edition, jurisdiction=content.jurisdiction,
             scores=scores, relevance=item.relevance,
         )  # fmt: skip
+    before = item.earlier
     return EvidenceItem(
-        number=item.number, kind="case", id=content.id, title="Similar case (another patient)", text=content.report,
-        start=0, end=len(content.report), source=content.source, image_sha256=content.sha256,
-        scores=scores, relevance=item.relevance,
+        number=item.number, kind="case", id=content.id, text=content.report, start=0, end=len(content.report),
+        title="Similar pair of studies (another patient)" if before else "Similar case (another patient)",
+        source=content.source, image_sha256=content.sha256, earlier=before.report if before else "",
+        earlier_sha256=before.sha256 if before else None, scores=scores, relevance=item.relevance,
     )  # fmt: skip
+
+
+def offered(case: Case) -> Offer:
+    return Offer(id=case.id, taken=case.taken, report=case.report, image_sha256=case.sha256)

@@ -1,10 +1,17 @@
-"""Near-copies: what says the same again is shown once."""
+"""Near-copies: what says or shows the same again is read once.
+
+Two texts that differ in one word ("not", "left", "≥") say two things, so a text is a copy only where it stands word for
+word in another: the same text with other blanks, or two passages cut from one text at different places.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 from retrieval.types import Case, Passage
 
+COPIED = 0.8  # of a passage stands in the one that is read; of a report all must, for its last words may be a finding
+COPY_BITS = 8  # of 256, between the hashes of one picture saved twice; different phantoms are 14 apart or more
 _SAID = re.compile(r"\w+|[<>≤≥±]")
 
 
@@ -13,10 +20,30 @@ def said(content: Passage | Case) -> str:
     return content.text if isinstance(content, Passage) else " ".join((content.report, *content.labels))
 
 
-def without_copies(ranked: Iterable[Passage | Case]) -> list[int]:
-    """Which of `ranked` to keep, by place: of texts that say the same word for word, the first. One word more or less
-    ("not", "left") says something else; case, blanks and punctuation don't, but a comparison does."""
-    kept: dict[tuple[str, ...], int] = {}
+def without_copies(ranked: Sequence[Passage | Case]) -> list[int]:
+    """Which of `ranked`, best first, to keep, by place. Grows with the square of their number: for a few dozen."""
+    kept: list[int] = []
+    texts = [_SAID.findall(said(content).casefold()) for content in ranked]
     for place, content in enumerate(ranked):
-        kept.setdefault(tuple(_SAID.findall(said(content).casefold())), place)
-    return list(kept.values())
+        least = COPIED if isinstance(content, Passage) else 1.0
+        if not any(stands_in(texts[place], texts[one], least) or same_picture(ranked[one], content) for one in kept):
+            kept.append(place)
+    return kept
+
+
+def stands_in(text: Sequence[str], other: Sequence[str], least: float = 1.0) -> bool:
+    """Whether the two are one text, cut at different places: one stretch of words stands in both, reaches on each side
+    to an end of one of them, and is at least `least` of `text`."""
+    if text == other:
+        return True
+    block = SequenceMatcher(None, text, other, autojunk=False).find_longest_match()
+    begins = block.a == 0 or block.b == 0
+    ends = block.a + block.size == len(text) or block.b + block.size == len(other)
+    return begins and ends and block.size >= least * len(text)
+
+
+def same_picture(one: Passage | Case, other: Passage | Case) -> bool:
+    """Whether two cases show one picture, saved again or resized. Not told where a case's `look` is not known."""
+    if not (isinstance(one, Case) and isinstance(other, Case) and one.look and len(one.look) == len(other.look)):
+        return False
+    return (int(one.look, 16) ^ int(other.look, 16)).bit_count() <= COPY_BITS

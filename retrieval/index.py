@@ -95,7 +95,7 @@ def _key(role: str, item: Passage | Case) -> str:
 
 
 def _records(library: Library, encoders: Encoders, progress: Progress) -> Iterator[Record]:
-    counts, names, lanes = library.counts(), library.other_names(), encoders.lanes()
+    counts, names, lanes = library.counts(), library.names_of(), encoders.lanes()
     total, done = counts["passages"] + counts["cases"], 0
     for passages in _blocks(library.passages()):
         for passage, vectors in zip(passages, _vectors(library, lanes, passages), strict=True):

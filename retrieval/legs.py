@@ -4,7 +4,7 @@ A leg is named for what it compares, and "@" a domain where that domain's own en
 scores, and its own calibration.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,15 +12,22 @@ from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, named
 from retrieval.errors import EncoderMismatch
 from retrieval.question import search_words
-from retrieval.types import Hit, Image, Leg, Manifest, Query
+from retrieval.types import Hit, Image, Leg, Manifest, Query, Vector
 
 IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, BM25 = "image→case", "image→passage", "text→passage", "bm25"
+PRIOR_CASE = "prior→case"  # what the prior study's pictures resemble
 MAX_LOOKS = 6  # image legs of one kind: more pictures than this are pooled in neighbouring groups
 
 
 def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> list[Leg]:
     """`text` is the question, with what it refers back to. Raises `EncoderMismatch` for an index of other encoders."""
-    legs = [*looking(query.images, query.embeddings, query.domains, encoders, manifest)]
+    now, before = (query.images, query.embeddings), (query.prior_images, query.prior_embeddings)
+    legs: list[Leg] = []
+    for domain, eye, vector in _looks(*now, query.domains, encoders, manifest):
+        legs.append(Leg(named(IMAGE_CASE, domain), eye, vector, "case"))
+        legs.append(Leg(named(IMAGE_PASSAGE, domain), eye, vector, "passage"))
+    for domain, eye, vector in _looks(*before, query.domains, encoders, manifest):
+        legs.append(Leg(named(PRIOR_CASE, domain), eye, vector, "case"))
     if text.strip():
         for domain, reader in encoders.reads(query.domains).items():
             _check(manifest, named(TEXT, domain), reader.identity)
@@ -31,21 +38,20 @@ def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> 
     return legs
 
 
-def looking(
+def _looks(
     images: Sequence[Image], embeddings: Vectors | None, domains: Sequence[str], encoders: Encoders, manifest: Manifest
-) -> Iterable[Leg]:
-    """Two legs a picture and encoder. `embeddings` are the main encoder's, when they were made before."""
+) -> Iterator[tuple[str | None, str, Vector]]:
+    """(domain, encoder's identity, what it sees), one a picture and encoder. `embeddings` are the main encoder's, when
+    they were made before; a domain's own encoder needs the pictures themselves."""
     if not images and embeddings is None:
         return
     for domain, eye in encoders.looks(domains).items():
         if domain is not None and not images:
-            continue  # the pictures themselves would be needed
+            continue
         for role in (IMAGE, IMAGE_TEXT):
             _check(manifest, named(role, domain), eye.identity)
         seen = eye.encode_images(images) if domain is not None or embeddings is None else embeddings
-        for vector in pooled(seen):
-            yield Leg(named(IMAGE_CASE, domain), eye.identity, vector, "case")
-            yield Leg(named(IMAGE_PASSAGE, domain), eye.identity, vector, "passage")
+        yield from ((domain, eye.identity, vector) for vector in pooled(seen))
 
 
 def _check(manifest: Manifest, role: str, identity: str) -> None:

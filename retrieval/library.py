@@ -111,22 +111,41 @@ class Library:
     def cases(self) -> list[Case]:
         return [_case(row) for row in self._all("SELECT * FROM cases ORDER BY rowid")]
 
+    def contents(self, ids: Sequence[str]) -> dict[str, Passage | Case]:
+        """By id what is there of these passages and cases. At most a few thousand at a time."""
+        found: list[Passage | Case] = [
+            _passage(r) for r in self._all(f"{_PASSAGES} WHERE p.id IN ({_marks(ids)})", *ids)
+        ]
+        found += [_case(row) for row in self._all(f"SELECT * FROM cases WHERE id IN ({_marks(ids)})", *ids)]
+        return {content.id: content for content in found}
+
+    def studies_of(self, patient: str, domains: Sequence[str] = (), limit: int = 8) -> list[Case]:
+        """A patient's own, the latest first; of these domains, when any are named, or of none."""
+        fits = f"(domain IS NULL OR domain IN ({_marks(domains)}))" if domains else "TRUE"
+        sql = f"SELECT * FROM cases WHERE patient = ? AND {fits} ORDER BY taken DESC, rowid DESC LIMIT ?"
+        return [_case(row) for row in self._all(sql, patient, *domains, limit)]
+
+    def pairs(self, ids: Sequence[str]) -> list[tuple[Case, Case]]:
+        """Two studies of one patient and domain, one after the other, at least one of them among `ids`: (earlier,
+        later). Only studies whose time is known."""
+        among = _marks(ids)
+        rows = self._all(_PAIRS.format(among=among), *ids, *ids, *ids)
+        cases = self.contents([*{one for row in rows for one in row}])
+        pairs = ((cases.get(row["earlier"]), cases.get(row["later"])) for row in rows)
+        return [(a, b) for a, b in pairs if isinstance(a, Case) and isinstance(b, Case)]
+
     def domains(self) -> list[str]:
         """Of all documents and cases, sorted."""
         of_documents = "SELECT json_extract(meta, '$.domain') AS domain FROM documents"
         rows = self._all(f"SELECT domain FROM ({of_documents} UNION SELECT domain FROM cases) WHERE domain <> ''")
         return sorted(row["domain"] for row in rows)
 
-    def other_names(self) -> dict[str, list[str]]:
-        """By document: what its subject is also called."""
-        rows = self._all("SELECT id, meta FROM documents WHERE meta LIKE '%\"aliases\"%' OR meta LIKE '%\"terms\"%'")
-        metas = {row["id"]: json.loads(row["meta"]) for row in rows}
-        return {key: _names(meta) for key, meta in metas.items()}
-
-    def names_of(self, document_id: str) -> list[str]:
-        """What one document's subject is also called; [] when it isn't there."""
-        rows = self._all("SELECT meta FROM documents WHERE id = ?", document_id)
-        return _names(json.loads(rows[0]["meta"])) if rows else []
+    def names_of(self, documents: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """By document what its subject is also called; of these documents, or of all that say so."""
+        named = "(meta LIKE '%\"aliases\"%' OR meta LIKE '%\"terms\"%')"
+        among = "TRUE" if documents is None else f"id IN ({_marks(documents)})"
+        rows = self._all(f"SELECT id, meta FROM documents WHERE {named} AND {among}", *(documents or ()))
+        return {row["id"]: _names(json.loads(row["meta"])) for row in rows}
 
     def counts(self) -> dict[str, int]:
         tables = ("files", "documents", "passages", "cases")
@@ -210,8 +229,8 @@ class Library:
 
     def vectors(self, identity: str, role: str, contents: Sequence[str]) -> dict[str, Vector]:
         """By content hash; what there is none for is left out. At most a few thousand at a time."""
-        among = ", ".join("?" * len(contents))
-        sql = f"SELECT content, vector FROM embeddings WHERE identity = ? AND role = ? AND content IN ({among})"
+        among = f"content IN ({_marks(contents)})"
+        sql = f"SELECT content, vector FROM embeddings WHERE identity = ? AND role = ? AND {among}"
         rows = self._all(sql, identity, role, *contents)
         return {row["content"]: np.frombuffer(row["vector"], dtype="<f4").astype(np.float32) for row in rows}
 
@@ -257,6 +276,13 @@ class Library:
 
 
 _PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta, d.newer FROM passages p JOIN documents d ON d.id = p.document"
+_PAIRS = """
+    SELECT earlier, later FROM (
+        SELECT id AS later, taken, lag(id) OVER studies AS earlier, lag(taken) OVER studies AS before
+        FROM cases WHERE patient IN (SELECT patient FROM cases WHERE id IN ({among})) AND taken <> ''
+        WINDOW studies AS (PARTITION BY patient, domain ORDER BY taken, rowid)
+    ) WHERE before < taken AND (earlier IN ({among}) OR later IN ({among}))
+"""
 _FILES = """
     SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.folder, f.added,
         count(d.id) AS documents, coalesce(d.title, '') AS title, min(d.position) AS first
@@ -266,6 +292,10 @@ _IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
 
 
 _TOLD = ("domain", "source", "edition", "jurisdiction", "dated", "condensed_by")  # of a document's meta, by a passage
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _into(table: str, columns: str) -> str:

@@ -4,19 +4,20 @@ Nothing relevant gives no evidence, never padding.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from retrieval import fuse, select
 from retrieval.copies import said
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
-from retrieval.errors import Misconfigured, NotFound
+from retrieval.errors import Misconfigured
 from retrieval.index import indexed_text
 from retrieval.legs import IMAGE_PASSAGE, compares, legs_of, rankings
 from retrieval.library import Library
+from retrieval.pairs import paired
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
-from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Kind, Passage, Query
+from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, relevance_of, selected, share
 
 
@@ -49,50 +50,60 @@ class Retriever:
         embedded = time.perf_counter()
         hits = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
         searched = time.perf_counter()
+        pairs = paired(hits, legs, self.library)
+        if pairs:  # a single case tells of no change
+            hits = [*(hit for hit in hits if hit.kind == "passage"), *(hit for hit, _ in pairs.values())]
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        items = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
+        chosen = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
+        items = [
+            Item(n, row.content, row.hit.scores, row.relevance, pairs[row.hit.id][1] if row.hit.id in pairs else None)
+            for n, row in enumerate(chosen, 1)
+        ]
         timings = {"embed": embedded - started, "search": searched - embedded, "select": time.perf_counter() - searched}
-        return Evidence(tuple(items), len(hits), timings=timings)
+        return Evidence(tuple(items), len(hits), self._priors(query), timings)
+
+    def _priors(self, query: Query) -> tuple[Case, ...]:
+        if query.patient is None:
+            return ()
+        own = self.library.studies_of(query.patient, query.domains)
+        return tuple(case for case in own if case.sha256 not in query.sha256)
 
     def _chosen(
         self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
-    ) -> list[Item]:
+    ) -> list[Found]:
         """Passages and cases share the places; both stand in the fused order."""
         place = {key: rank for rank, key in enumerate(fuse.reciprocal_rank(rankings(hits)))}
         found = self._weighed(sorted(hits, key=lambda hit: place[hit.id]), fitted, subject, by_image, how)
-        of_kind: dict[Kind, list[Found]] = {"passage": [], "case": []}
-        for row in found:
-            of_kind[row.hit.kind].append(row)
-        passages, cases = selected(of_kind["passage"], fitted, how), selected(of_kind["case"], fitted, how)
+        passages, cases = (
+            selected([row for row in found if row.hit.kind == kind], fitted, how) for kind in ("passage", "case")
+        )
         of_passages, of_cases = share(len(passages), len(cases), how.k_max)
-        chosen = sorted(passages[:of_passages] + cases[:of_cases], key=lambda row: place[row.hit.id])
-        return [Item(n, row.content, dict(row.hit.scores), row.relevance) for n, row in enumerate(chosen, 1)]
+        return sorted(passages[:of_passages] + cases[:of_cases], key=lambda row: place[row.hit.id])
 
     def _weighed(
         self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
     ) -> list[Found]:
-        """The hits that reach the floor, with what they stand for."""
-        calibration, found = select.Calibration(fitted.legs), list[Found]()
-        for hit in hits:
-            relevance = relevance_of(hit, calibration, by_image)
-            if relevance < (how.floor or 0) or (content := self._content(hit)) is None:
+        """The hits that reach the floor, with what they stand for; what was removed since the index was built is not
+        among them."""
+        calibration, floor = select.Calibration(fitted.legs), how.floor or 0
+        weighed = [(hit, relevance_of(hit, calibration, by_image)) for hit in hits]
+        near = [(hit, relevance) for hit, relevance in weighed if relevance >= floor]
+        contents = self.library.contents([hit.id for hit, _ in near])
+        names = self.library.names_of([c.document_id for c in contents.values() if isinstance(c, Passage)])
+        found = []
+        for hit, relevance in near:
+            if (content := contents.get(hit.id)) is None:
                 continue
-            if subject and not subject & self._said(content):
+            if subject and not subject & words_of(content, names):
                 relevance *= UNSAID if hit.kind == "passage" else 0  # a case has to speak of what was asked
-            if relevance >= (how.floor or 0):
+            if relevance >= floor:
                 found.append(Found(hit, relevance, content))
         return found
 
-    def _content(self, hit: Hit) -> Passage | Case | None:
-        """None for what was removed since the index was built."""
-        try:
-            return self.library.passage(hit.id) if hit.kind == "passage" else self.library.case(hit.id)
-        except NotFound:
-            return None
 
-    def _said(self, content: Passage | Case) -> set[str]:
-        """The words of a report or passage, of its title and of what its subject is also called."""
-        if isinstance(content, Case):
-            return set(words(said(content)))
-        return set(words(indexed_text(content, self.library.names_of(content.document_id))))
+def words_of(content: Passage | Case, names: Mapping[str, Sequence[str]]) -> set[str]:
+    """The words of a report or passage, of its title and of what its subject is also called (`names` by document)."""
+    if isinstance(content, Case):
+        return set(words(said(content)))
+    return set(words(indexed_text(content, names.get(content.document_id, ()))))

@@ -51,7 +51,7 @@ class Case:
 class Leg:
     """One search of a batch. `query` is a unit vector for a named vector, a string for BM25."""
 
-    name: str  # "image→case", "image→passage", "text→passage", "bm25"; "image→case@fundus" by a domain's own encoder
+    name: str  # "image→case", "prior→case", "image→passage", "text→passage", "bm25"; "…@fundus" by a domain's encoder
     using: str  # a named vector of the manifest, or "bm25"
     query: Vector | str
     kind: Kind
@@ -144,6 +144,7 @@ class Item:
     content: Passage | Case
     scores: dict[str, float]  # raw, by leg
     relevance: float
+    earlier: Case | None = None  # of a pair: the same patient's study before `content`
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from retrieval import select
 from retrieval.copies import without_copies
 from retrieval.errors import Misconfigured
 from retrieval.legs import BM25, IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, compares
+from retrieval.pairs import PAIR
 from retrieval.types import Case, Fitted, Hit, Passage
 
 UNSAID = 0.6  # what counts of the relevance of a passage that holds no word of the question's subject: an encoder finds
@@ -52,9 +53,11 @@ class Found:
 
 
 def relevance_of(hit: Hit, calibration: select.Calibration, by_image: bool) -> float:
-    """0..1, from the legs that may decide: a case by its picture; a passage by the picture for an open question, else
-    by its words."""
-    deciding = (IMAGE_CASE,) if hit.kind == "case" else (IMAGE_PASSAGE,) if by_image else (TEXT_PASSAGE, BM25)
+    """0..1, from the legs that may decide: a case by its picture, a pair of studies by both; a passage by the picture
+    for an open question, else by its words."""
+    deciding = (IMAGE_PASSAGE,) if by_image else (TEXT_PASSAGE, BM25)
+    if hit.kind == "case":
+        deciding = (PAIR,) if PAIR in hit.scores else (IMAGE_CASE,)
     return calibration.combined({leg: score for leg, score in hit.scores.items() if compares(leg) in deciding})
 
 

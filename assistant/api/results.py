@@ -23,6 +23,7 @@ def joined(events: Iterable[Event]) -> Result:
                 result.quality = event
             case Retrieved():
                 result.evidence, result.considered, result.note = list(event.evidence), event.considered, event.note
+                result.priors = list(event.priors)
             case Sentence():
                 result.sentences.append(event)
                 result.answer = f"{result.answer} {event.text}".lstrip()

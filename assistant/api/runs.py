@@ -21,8 +21,10 @@ from assistant.api.shapes import AnyBody
 from assistant.errors import BadInput, Busy, ConsultError, QueueFull, Unavailable
 from assistant.events import Done, Event, Failed, Identity, Sentence
 from assistant.identity import merge
+from assistant.priors import prior_study
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.settings import Settings
+from retrieval.library import Library
 
 log = logging.getLogger("consult.api")
 
@@ -35,6 +37,8 @@ _ASKED = {"report": "Draft the report.", "diagnose": "Work through the different
 class Reader(Protocol):
     """What runs need of `Assistant`."""
 
+    @property
+    def library(self) -> Library: ...
     def run(self, request: Request) -> AsyncGenerator[Event, None]: ...
     async def info(self) -> dict[str, Any]: ...
 
@@ -132,6 +136,10 @@ class RunManager:
 
     def _create(self, user: str, body: AnyBody, earlier: tuple[Turn, ...], key: str | None, digest: str) -> RunRow:
         self._records.study(user, body.study)
+        if body.prior is not None and body.prior_case is not None:
+            raise BadInput("Name the prior study by `prior` or by `prior_case`, not both.")
+        if body.prior_case is not None:
+            prior_study(self._assistant.library, body.prior_case, self._records.study(user, body.study).patient)
         if body.prior is not None:
             merge([self._records.identity(user, id_) for id_ in (body.study, body.prior)])  # refuses two patients
         if body.after_run is not None:
@@ -219,8 +227,10 @@ class RunManager:
     def _request(self, run: RunRow) -> Request:
         """The typed request a stored run stands for."""
         study = self._records.load(run.user, run.study)
-        prior = self._records.load(run.user, run.prior) if run.prior else None
         body = json.loads(run.body)
+        prior = self._records.load(run.user, run.prior) if run.prior else None
+        if case := body.get("prior_case"):  # runs of an older version have no such field
+            prior = prior_study(self._assistant.library, case, study.patient)
         common: dict[str, Any] = {
             "study": study, "prior": prior, "adapter": body["adapter"], "seed": body["seed"],
             "max_tokens": body["max_tokens"],

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from assistant.events import Citation, Dropped, EvidenceItem, Finding, Identity, Quality, Sentence
+from assistant.events import Citation, Dropped, EvidenceItem, Finding, Identity, Offer, Quality, Sentence
 
 Status = Literal["queued", "running", "answered", "abstained", "failed", "cancelled"]
 ENDED: tuple[Status, ...] = ("answered", "abstained", "failed", "cancelled")
@@ -20,6 +20,7 @@ class RunBody(Body):
 
     study: str
     prior: str | None = None
+    prior_case: str | None = Field(default=None, description="instead: a case of the library, the same patient's prior")
     after_run: str | None = Field(default=None, description="the run of the same study that this one continues")
     adapter: str | None = None
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -85,6 +86,7 @@ class Result(BaseModel):
     evidence: list[EvidenceItem] = []
     considered: int = 0
     note: str = ""
+    priors: list[Offer] = Field(default=[], description="earlier studies of the same patient in the library")
     findings: list[Finding] = []
     warnings: list[str] = []
     dropped: list[Dropped] = []

@@ -77,7 +77,8 @@ def describe(picture: Picture) -> str:
 
 def knowledge_line(item: EvidenceItem) -> str:
     if item.kind == "case":
-        return f"[{item.number}] Case: {quoted(item.text)}"
+        before = f"before: {quoted(item.earlier)} Then: " if item.earlier else ""
+        return f"[{item.number}] Case: {before}{quoted(item.text)}"
     heading = ", ".join(filter(None, (quoted(item.title), quoted(item.section))))
     return f"[{item.number}] {heading}: {quoted(item.text)}"
 

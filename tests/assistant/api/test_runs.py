@@ -65,6 +65,16 @@ def test_replay_from_an_offset(client: TestClient) -> None:
     assert events(client, run, after=5) == []
 
 
+def test_a_prior_from_the_library_has_to_be_the_same_patients(client: TestClient) -> None:
+    study = upload(client)  # whose patient is not known
+    body = {"task": "ask", "study": study, "question": "Has it grown?"}
+    refused = client.post("/v1/runs", json=body | {"prior_case": "c1"})
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:consult:patient-mismatch")
+    assert client.post("/v1/runs", json=body | {"prior_case": "c9"}).status_code == 404
+    both = client.post("/v1/runs", json=body | {"prior_case": "c1", "prior": upload(client, png(30))})
+    assert "not both" in both.json()["detail"]
+
+
 def test_report_and_diagnose_reach_the_assistant_as_asked(client: TestClient, fake: FakeAssistant) -> None:
     study, prior = upload(client), upload(client, png(30))
     for body in (
