@@ -68,9 +68,9 @@ class Api:
     def case_picture(self, case: str, size: int) -> bytes:
         return self._call("GET", f"/v1/cases/{_part(case)}/picture", params={"size": size}).content
 
-    def ask(self, study: str, question: str, after_run: str | None, key: str) -> Json:
+    def ask(self, study: str, question: str, after_run: str | None, key: str, prior_case: str | None = None) -> Json:
         """`key`: the same one again never makes a second run."""
-        body = {"task": "ask", "study": study, "question": question, "after_run": after_run}
+        body = {"task": "ask", "study": study, "question": question, "after_run": after_run, "prior_case": prior_case}
         return self._json("POST", "/v1/runs", json=body, headers={"Idempotency-Key": key})
 
     def runs(self, study: str) -> list[Json]:

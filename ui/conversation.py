@@ -57,7 +57,7 @@ class Turn:
                 key = f"{self.run['id']}-{item['number']}"
                 with st.container(border=True):
                     if item["kind"] == "case":
-                        _case_picture(item["id"])
+                        case_picture(item["id"])
                     self.cards[item["number"]] = st.empty()
                     with st.container(horizontal=True, vertical_alignment="center"):
                         if item["document_id"] and st.button(strings.OPEN_DOCUMENT, key=f"open-{key}"):
@@ -102,9 +102,9 @@ def scores(item: Json) -> None:
         st.caption(strings.SCORES_HELP)
 
 
-def _case_picture(case: str) -> None:
+def case_picture(case: str, width: int = 160) -> None:
     try:
-        st.image(desk_state.case_picture(case, CASE_SIZE), width=160, alt=strings.CASE_ALT)
+        st.image(desk_state.case_picture(case, CASE_SIZE), width=width, alt=strings.CASE_ALT)
     except ApiError as error:
         st.html(html_parts.note(str(error)))
 

@@ -5,7 +5,7 @@ can't change, or a question that has not reached the API yet.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +29,7 @@ class Pending:
     study: str
     after_run: str | None
     key: str
+    prior_case: str | None = None
     error: str = ""
 
 
@@ -66,12 +67,11 @@ def pending() -> Pending | None:
     return st.session_state.get("pending")
 
 
-def pend(question: str, study: str, after_run: str | None) -> Pending:
+def pend(question: str, study: str, after_run: str | None, prior_case: str | None = None) -> Pending:
     """Keeps a question until it is accepted. The same question again is the same request, not a second one."""
-    kept = pending()
-    same = kept is not None and (kept.question, kept.study, kept.after_run) == (question, study, after_run)
-    st.session_state.pending = kept if same else Pending(question, study, after_run, uuid4().hex)
-    found: Pending = st.session_state.pending
+    new, kept = Pending(question, study, after_run, uuid4().hex, prior_case), pending()
+    found = kept if kept and replace(kept, key=new.key, error="") == new else new
+    st.session_state.pending = found
     return found
 
 

@@ -18,6 +18,7 @@ def fold(result: Json, event: Json) -> None:
             result["quality"] = event
         case "retrieved":
             result.update(evidence=event["evidence"], considered=event["considered"], note=event["note"])
+            result["priors"] = event.get("priors", [])  # an older server offers none
         case "sentence":
             result["sentences"].append(event)
             result["answer"] = f"{result['answer']} {event['text']}".lstrip()

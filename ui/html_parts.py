@@ -119,8 +119,19 @@ def card(item: Json, spans: Iterable[Span], run: str | None = None) -> str:
         f'<div class="cs-quiet">{source(item)}</div>'
         f'<div class="cs-relevance" title="{strings.RELEVANCE_HELP}"><span class="cs-quiet">{relevance}</span>'
         f'<div class="cs-bar" aria-hidden="true"><i style="width:{percent:.0f}%"></i></div></div>'
-        f'<div class="cs-text">{paragraphs(item["text"], moved)}</div></div>'
+        f'{_before(item)}<div class="cs-text">{paragraphs(item["text"], moved)}</div></div>'
     )
+
+
+def _before(item: Json) -> str:
+    """Of a pair of studies, what was said of the earlier one."""
+    return quiet(strings.BEFORE.format(report=item["earlier"])) if item.get("earlier") else ""
+
+
+def prior(offer: Json) -> str:
+    """An earlier study of the same patient, as it is offered."""
+    head = strings.PRIOR_OF.format(taken=offer["taken"]) if offer["taken"] else strings.PRIOR
+    return f'<div class="cs"><div class="cs-title">{escape(head)}</div>{quiet(offer["report"])}</div>'
 
 
 def source(item: Json) -> str:

@@ -7,13 +7,14 @@ import streamlit as st
 
 from ui import desk_state, html_parts, strings
 from ui.api_client import ApiError, Problem
-from ui.conversation import Turn
+from ui.conversation import Turn, case_picture
 from ui.desk_state import api
 from ui.following import UNDER_WAY
 from ui.guard import guarded
 from ui.study_view import choose_study, earlier_questions, show_pictures
 
 Json = dict[str, Any]
+MOST_PRIORS = 3
 _SCROLL = "<script>document.querySelector('.st-key-{turn}')?.scrollIntoView({{behavior: 'smooth'}});</script>"
 
 
@@ -50,6 +51,8 @@ def _desk(study: str, turns: list[Json]) -> None:
             st.html(_SCROLL.format(turn=f"turn-{turns[-1]['id']}"), unsafe_allow_javascript=True)
         with st.container(key="ask"):
             _notices()
+            if last and last["status"] not in UNDER_WAY:
+                _priors(last)
             _question(study, last)
     if drawn and drawn[-1].under_way:
         drawn[-1].follow()
@@ -82,9 +85,19 @@ def _question(study: str, last: Json | None) -> None:
         _send(desk_state.pend(asked.strip(), study, last["id"] if last else None))
 
 
+def _priors(last: Json) -> None:
+    """The patient's own earlier studies, each with a button that asks the same question again beside it."""
+    for offer in last["result"].get("priors", [])[:MOST_PRIORS]:
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"prior-{offer['id']}"):
+            case_picture(offer["id"], 96)
+            st.html(html_parts.prior(offer))
+            if last["question"] and st.button(strings.COMPARE, key=f"compare-{offer['id']}"):
+                _send(desk_state.pend(last["question"], last["study"], last["id"], offer["id"]))
+
+
 def _send(pending: desk_state.Pending) -> None:
     try:
-        run = api().ask(pending.study, pending.question, pending.after_run, pending.key)
+        run = api().ask(pending.study, pending.question, pending.after_run, pending.key, pending.prior_case)
     except ApiError as error:
         desk_state.set_pending(replace(pending, error=str(error)))
         st.session_state[desk_state.REFILL] = pending.question

@@ -31,6 +31,7 @@ from assistant.events import (
     Event,
     EvidenceItem,
     Identity,
+    Offer,
     Quality,
     Retrieved,
     Sentence,
@@ -120,6 +121,7 @@ class FakeAssistant:
         self.library = FakeLibrary()
         self.retriever = FakeRetriever()
         self.abstain = False
+        self.priors: tuple[Offer, ...] = ()
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
@@ -133,7 +135,7 @@ class FakeAssistant:
             yield _done("abstained", "The picture is unlike anything this installation knows.", (note,))
             return
         evidence = self.retriever.retrieve(Query("")).items
-        yield Retrieved(evidence=(*map(_shown, evidence), _case()), considered=20)
+        yield Retrieved(evidence=(*map(_shown, evidence), _case()), considered=20, priors=self.priors)
         for sentence in _sentences(request):
             await asyncio.sleep(self.pause)
             yield sentence

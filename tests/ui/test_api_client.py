@@ -55,7 +55,8 @@ def test_folding_the_events_gives_what_the_api_gives(server: str, study: str) ->
 
 EMPTY: dict[str, Any] = {
     "answer": "", "reason": "", "quality": None, "sentences": [], "citations": [], "evidence": [], "considered": 0,
-    "note": "", "findings": [], "warnings": [], "dropped": [], "identity": None, "timings": {}, "error": None,
+    "note": "", "priors": [], "findings": [], "warnings": [], "dropped": [], "identity": None, "timings": {},
+    "error": None,
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from assistant.events import Offer
 from assistant.requests import AskRequest
 from tests.ui.conftest import html, told
 from tests.ui.serving import FINDING, FakeAssistant, png, serving
@@ -49,6 +50,16 @@ def test_from_a_picture_to_a_cited_answer_and_a_follow_up(page: Page, server: st
     assert isinstance(request, AskRequest)
     assert [turn.question for turn in request.earlier] == [QUESTION]
     assert tab.query_params["run"] != first
+
+
+def test_an_earlier_study_is_offered_and_asked_about(page: Page, server: str, assistant: FakeAssistant) -> None:
+    assistant.priors = (Offer(id="c1", taken="2026-03-01", report="Small effusion.", image_sha256="ab" * 32),)
+    tab = ask(opened(page))
+    assert strings.PRIOR_OF.format(taken="2026-03-01") in html(tab)
+    tab.button(key="compare-c1").click().run()
+    # The picture's patient is not known here, so the server refuses; the question is kept.
+    assert "same patient" in html(tab)
+    assert strings.QUESTION_KEPT.format(question=QUESTION) in html(tab)
 
 
 def test_the_address_is_enough_to_see_it_all_again(page: Page, server: str) -> None:
