@@ -5,7 +5,7 @@ word in another: the same text with other blanks, or two passages cut from one t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
 from retrieval.types import Case, Passage
@@ -20,15 +20,16 @@ def said(content: Passage | Case) -> str:
     return content.text if isinstance(content, Passage) else " ".join((content.report, *content.labels))
 
 
-def without_copies(ranked: Sequence[Passage | Case]) -> list[int]:
-    """Which of `ranked`, best first, to keep, by place. Grows with the square of their number: for a few dozen."""
-    kept: list[int] = []
-    texts = [_SAID.findall(said(content).casefold()) for content in ranked]
+def without_copies(ranked: Sequence[Passage | Case]) -> Iterator[int]:
+    """Which of `ranked`, best first, to keep, by place. Each is compared with those kept before it: take no more than
+    are read."""
+    kept: list[tuple[Passage | Case, list[str]]] = []
     for place, content in enumerate(ranked):
         least = COPIED if isinstance(content, Passage) else 1.0
-        if not any(stands_in(texts[place], texts[one], least) or same_picture(ranked[one], content) for one in kept):
-            kept.append(place)
-    return kept
+        text = _SAID.findall(said(content).casefold())
+        if not any(stands_in(text, words, least) or same_picture(one, content) for one, words in kept):
+            kept.append((content, text))
+            yield place
 
 
 def stands_in(text: Sequence[str], other: Sequence[str], least: float = 1.0) -> bool:

@@ -7,6 +7,7 @@ resembles a passage never lifts one. An open question ("what is abnormal?") name
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from retrieval import select
@@ -64,7 +65,7 @@ def relevance_of(hit: Hit, calibration: select.Calibration, by_image: bool) -> f
 def selected(found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Found]:
     """The most relevant, as many as the mode keeps; ties in the order they come in. `how` has no gaps."""
     ranked = sorted(found, key=lambda row: -row.relevance)
-    ranked = [ranked[place] for place in without_copies([row.content for row in ranked])]
+    ranked = [ranked[place] for place in islice(without_copies([row.content for row in ranked]), how.k_max)]
     s = [row.relevance for row in ranked]
     assert how.gamma is not None
     assert how.floor is not None

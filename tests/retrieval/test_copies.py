@@ -47,7 +47,7 @@ def test_cut_at_another_place_it_is_the_same_text(words: list[int], data: st.Dat
 @pytest.mark.parametrize("kind", [passage, case])
 def test_the_first_is_kept(kind: type) -> None:
     texts = ["Drain the left effusion.", "drain the LEFT  effusion", "Drain the right effusion.", "Drain no effusion."]
-    assert without_copies([kind(text) for text in texts]) == [0, 2, 3]
+    assert list(without_copies([kind(text) for text in texts])) == [0, 2, 3]
 
 
 def test_a_report_that_goes_on_is_another_report() -> None:
@@ -55,14 +55,14 @@ def test_a_report_that_goes_on_is_another_report() -> None:
         "The lungs are clear and the heart is normal.",
         "The lungs are clear and the heart is normal. A nodule.",
     )
-    assert without_copies([case(short), case(long)]) == [0, 1]
-    assert without_copies([case(long), case(short)]) == [0]
+    assert list(without_copies([case(short), case(long)])) == [0, 1]
+    assert list(without_copies([case(long), case(short)])) == [0]
 
 
 def test_a_picture_saved_again_is_one_case() -> None:
     look = f"{0b1011 << 200:064x}"
     near, far = f"{(0b1011 << 200) ^ 0b1111:064x}", f"{(0b1011 << 200) ^ ((1 << 14) - 1):064x}"
-    assert without_copies([case("Effusion.", look), case("Pleural fluid.", near), case("Fluid.", far)]) == [0, 2]
+    assert list(without_copies([case("Effusion.", look), case("Pleural fluid.", near), case("Fluid.", far)])) == [0, 2]
     assert not same_picture(case("a"), case("b"))  # not known
     assert not same_picture(case("a", look), case("b", look[:16]))  # another kind of hash
     assert not same_picture(passage("a"), replace(case("a"), look=look))
