@@ -54,6 +54,7 @@ class EncoderSettings(Section):
     image_text: str = "pocket"
     text: str = "pocket"
     domains: dict[str, DomainEncoders] = {}
+    processes: int = Field(default=1, ge=1, description="that embed while knowledge and cases are added")
 
     @property
     def names(self) -> Names:

@@ -20,8 +20,8 @@ from rich.table import Column, Table
 from retrieval.errors import BadInput, Misconfigured
 
 if TYPE_CHECKING:  # the rest is imported where it is used: `consult --help` answers at once
+    from retrieval.embed import Progress
     from retrieval.encoders.bundle import Encoders
-    from retrieval.index import Progress
     from retrieval.ingest import Report
     from retrieval.library import Library
     from retrieval.store.base import Store
@@ -162,7 +162,7 @@ def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
     url, key = settings.retrieval.url, settings.retrieval.api_key
 
     def encoders() -> "Encoders":
-        return load(settings.encoders.names)
+        return load(settings.encoders.names, settings.encoders.processes)
 
     with Library(settings.home) as library:
         store = open_store(settings.home, url, key.get_secret_value() if key else None)

@@ -4,25 +4,18 @@ An index is disposable. It is made from the database and the cached vectors alon
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
+from retrieval.embed import Progress, embed, indexed_text, key_of, no_progress
 from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, Lane
 from retrieval.errors import Busy
-from retrieval.library import PAGE, Library, content_hash
+from retrieval.library import PAGE, Library
 from retrieval.store.base import Store
 from retrieval.types import Case, Manifest, Passage, Record, Vector
 
-IMAGE_TEXT_WORDS = 60  # about what a contrastive text tower reads
-IMAGE_BATCH, TEXT_BATCH = 16, 64
 KEPT_GENERATIONS = 2  # the current one, and the one that readers may just be leaving
-
-Progress = Callable[[str, int, int], None]  # phase, done, total
-
-
-def no_progress(phase: str, done: int, total: int) -> None:
-    """For callers that don't watch."""
 
 
 def is_current(library: Library, store: Store, encoders: Encoders) -> bool:
@@ -47,51 +40,6 @@ def rebuild(library: Library, store: Store, encoders: Encoders, progress: Progre
         with contextlib.suppress(Busy):
             store.delete(old)
     return name
-
-
-def embed(library: Library, encoders: Encoders, progress: Progress = no_progress) -> int:
-    """Computes every vector the library lacks, batch by batch, each batch stored at once; returns how many."""
-    return sum(_fill(library, lane, progress) for lane in encoders.lanes())
-
-
-def _fill(library: Library, lane: Lane, progress: Progress) -> int:
-    have = library.cached(lane.identity, lane.role)
-    missing: dict[str, str] = {}
-    for item in _items(library, lane.role):
-        if lane.reads(item.domain) and (key := _key(lane.role, item)) not in have:
-            missing[key] = _given(lane.role, item)
-    rows = sorted(missing.items(), key=lambda row: len(row[1]))  # alike in length: little padding in a batch
-    size, phase = (
-        (IMAGE_BATCH, "looking at pictures") if lane.role == IMAGE else (TEXT_BATCH, f"embedding texts ({lane.name})")
-    )
-    for at in range(0, len(rows), size):
-        batch = rows[at : at + size]
-        given = [library.picture(name) if lane.role == IMAGE else name for _, name in batch]
-        keys = (key for key, _ in batch)
-        library.put_vectors(lane.identity, lane.role, zip(keys, lane.encode(given), strict=True))
-        progress(phase, at + len(batch), len(rows))
-    return len(rows)
-
-
-def _items(library: Library, role: str) -> Iterator[Passage | Case]:
-    """Everything that has a vector in this role."""
-    if role != IMAGE:
-        yield from library.passages()
-    if role != IMAGE_TEXT:
-        yield from library.cases()
-
-
-def _given(role: str, item: Passage | Case) -> str:
-    """What the encoder is given; the name of a picture stands for it."""
-    if isinstance(item, Case):
-        return item.sha256 if role == IMAGE else item.report
-    return image_text_of(item) if role == IMAGE_TEXT else passage_text(item)
-
-
-def _key(role: str, item: Passage | Case) -> str:
-    """What names a vector in the cache."""
-    given = _given(role, item)
-    return given if role == IMAGE else content_hash(given)
 
 
 def _records(library: Library, encoders: Encoders, progress: Progress) -> Iterator[Record]:
@@ -123,25 +71,10 @@ def _vectors(library: Library, lanes: Sequence[Lane], block: Sequence[Passage | 
     roles = (IMAGE_TEXT if isinstance(block[0], Passage) else IMAGE, TEXT)
     for lane in (lane for lane in lanes if lane.role in roles):
         read = [n for n, item in enumerate(block) if lane.reads(item.domain)]
-        keys = [_key(lane.role, block[n]) for n in read]
+        keys = [key_of(lane.role, block[n]) for n in read]
         found = library.vectors(lane.identity, lane.role, keys)
         if not found.keys() >= set(keys):  # something was added behind the back of this ingestion
             raise Busy("The library was changed while its index was built. Run `consult knowledge rebuild`.")
         for n, key in zip(read, keys, strict=True):
             named[n][lane.identity] = found[key]
     return named
-
-
-def passage_text(passage: Passage) -> str:
-    """What the text encoder reads: a passage says more under its title."""
-    return "\n".join(part for part in (passage.document, passage.section, passage.text) if part)
-
-
-def indexed_text(passage: Passage, names: Iterable[str]) -> str:
-    """What BM25 reads: also the other names of the document's subject."""
-    return "\n".join([passage_text(passage), *names])
-
-
-def image_text_of(passage: Passage) -> str:
-    """What the image-text encoder reads: title, section and as many first words as its tower takes."""
-    return " ".join(passage_text(passage).split()[:IMAGE_TEXT_WORDS])

@@ -18,9 +18,10 @@ from typing import Any
 from retrieval.cases import CaseLine, ReadPicture, picture_digest, read_manifest, read_picture_safely
 from retrieval.db import patient_hash, plain_errors, salt_of
 from retrieval.documents import MAX_BYTES, READERS, READERS_VERSION, Draft, Span, read_document
+from retrieval.embed import Progress, no_progress
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import BadInput, Busy, NotFound, UnreadableDocument
-from retrieval.index import Progress, is_current, no_progress, rebuild
+from retrieval.index import is_current, rebuild
 from retrieval.library import Document, File, Library, stable_id
 from retrieval.store.base import Store
 from retrieval.types import Case, Passage

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from retrieval import fuse, select
 from retrieval.copies import said
+from retrieval.embed import indexed_text
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
-from retrieval.index import indexed_text
 from retrieval.legs import IMAGE_PASSAGE, compares, legs_of, rankings
 from retrieval.library import Library
 from retrieval.pairs import paired

@@ -19,8 +19,8 @@ from eval.ledger import CORPUS_SEEDS
 from eval.phantoms import make_phantom
 from eval.phantoms.cli import truth
 from retrieval.cases import picture_reader
+from retrieval.embed import Progress, no_progress
 from retrieval.encoders.bundle import Encoders
-from retrieval.index import Progress, no_progress
 from retrieval.ingest import add_cases, add_documents, bundled_sources, find_sources
 from retrieval.library import Library
 from retrieval.retriever import Retriever

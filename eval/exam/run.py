@@ -23,7 +23,7 @@ from eval.exam.library import BUNDLED, NONE, contents, over
 from eval.exam.results import Results, measure
 from eval.exam.sitting import Journal, alone, fingerprint, items_digest, sit
 from eval.exam.tables import write
-from retrieval.index import Progress
+from retrieval.embed import Progress
 
 Knowledge = Literal["bundled", "own", "none"]
 Watch = Callable[[str, int, int], Callable[[], None]]  # (benchmark, done, total) → what is called at every item

@@ -64,6 +64,8 @@ class Encoders:
     fitted: Fitted = field(default_factory=Fitted)
     seeing: Mapping[str, ImageTextEncoder] = field(default_factory=dict)
     reading: Mapping[str, TextEncoder] = field(default_factory=dict)
+    names: "Names | None" = None  # as they were loaded, so that other processes can load the same
+    processes: int = 1  # that embed in bulk
 
     def lanes(self) -> list[Lane]:
         seeing = [lane for role in (IMAGE, IMAGE_TEXT) for lane in _lanes(role, self.image_text, self.seeing)]
@@ -126,7 +128,7 @@ class Names:
         return Fitted(legs=legs)
 
 
-def load(names: Names) -> Encoders:
+def load(names: Names, processes: int = 1) -> Encoders:
     """The encoders that settings name, with what was fitted for them. Raises `Misconfigured`."""
     from retrieval.encoders import load_image_text, load_text
 
@@ -136,6 +138,8 @@ def load(names: Names) -> Encoders:
         names.fitted(),
         {domain: load_image_text(name) for domain, name in names.seeing.items()},
         {domain: load_text(name) for domain, name in names.reading.items()},
+        names,
+        processes,
     )
 
 

@@ -34,7 +34,7 @@ Run = Callable[..., Any]
 def told(home: Path) -> SimpleNamespace:
     return SimpleNamespace(
         home=home,
-        encoders=SimpleNamespace(names=Names("fake", "fake")),
+        encoders=SimpleNamespace(names=Names("fake", "fake"), processes=1),
         retrieval=SimpleNamespace(url=None, api_key=None, mode="log-ratio", gamma=0.5, floor=0.35, k_max=4),
     )
 

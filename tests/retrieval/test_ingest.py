@@ -337,7 +337,7 @@ def test_a_full_disk_leaves_the_old_generation(library: Library, encoders: Encod
 CHILD = """
 import sys, time
 from pathlib import Path
-from retrieval import index, library as library_module
+from retrieval import embed, library as library_module
 from retrieval.encoders.bundle import Encoders
 from retrieval.ingest import add_documents, find_sources
 from retrieval.library import Library
@@ -358,7 +358,7 @@ def inside_a_transaction():
     tell(f"inside {len(calls)}")
     return now()
 library_module._now = inside_a_transaction
-index.TEXT_BATCH = 4
+embed.TEXT_BATCH = 4
 
 encoders = Encoders(WordEncoder("seeing-1"), WordEncoder("reading-1"))
 with Library(home) as library:
