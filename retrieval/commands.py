@@ -38,7 +38,7 @@ InDomain = Annotated[str | None, typer.Option("--domain", help="Domain of what n
 
 @knowledge.command()
 def add(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Markdown, HTML, PDF, text, JSONL, or folders.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Folders, Markdown, HTML, PDF, DOCX, text, JSONL.")] = None,
     bundled: Annotated[bool, typer.Option("--bundled", help="Add the demonstration cards.")] = False,
     domain: InDomain = None,
     as_json: AsJson = False,

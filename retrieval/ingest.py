@@ -9,7 +9,9 @@ llama_index.
 import contextlib
 import fcntl
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,17 +19,17 @@ from typing import Any
 
 from retrieval.cases import CaseLine, ReadPicture, picture_digest, read_manifest, read_picture_safely
 from retrieval.db import patient_hash, plain_errors, salt_of
-from retrieval.documents import MAX_BYTES, READERS, READERS_VERSION, Draft, Span, read_document
 from retrieval.embed import Progress, no_progress
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import BadInput, Busy, NotFound, UnreadableDocument
 from retrieval.index import is_current, rebuild
 from retrieval.library import Document, File, Library, stable_id
+from retrieval.readers import MAX_BYTES, READERS_VERSION, Draft, Span, read_document, reader_for
 from retrieval.store.base import Store
 from retrieval.types import Case, Passage
 
 MAX_WORDS = 120  # of a passage: short enough to be read whole when it is cited
-CUTTER_VERSION = "1"  # raise it when the same text is cut otherwise: files are then read again
+CUTTER_VERSION = "2"  # raise it when the same text is cut otherwise: files are then read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +53,32 @@ class Report:
 
 
 def find_sources(paths: Iterable[Path]) -> list[Source]:
-    """The files named, and every file below the folders named, hidden ones left out. Raises `BadInput`."""
+    """The files named, and all that lies below the folders named, hidden ones left out. A folder that is empty or may
+    not be opened is a source too, and so is a link that leads nowhere: reading it says so. Raises `BadInput`."""
     found: dict[str, Source] = {}
     for path in paths:
-        if path.is_file():
-            files, base = [path], path.resolve().parent
-        elif path.is_dir():
-            base = path.resolve().parent
-            inside = (file for file in sorted(path.resolve().rglob("*")) if file.is_file())
-            files = [f for f in inside if not any(part.startswith(".") for part in f.relative_to(path.resolve()).parts)]
-        else:
-            raise BadInput(f"{path} is not there.")
-        for file in files:
-            full = file.resolve() if path.is_file() else file
-            found[str(full)] = Source(str(full), full.relative_to(base).as_posix(), full)
+        if not os.path.exists(path):  # unlike `Path.exists` silent on a folder that may not be entered
+            raise BadInput(f"{path} is not there, or may not be opened.")
+        full = path.resolve()
+        for file in _below(full) if full.is_dir() else [full]:
+            found[str(file)] = Source(_in_unicode(file), _in_unicode(file.relative_to(full.parent)), file)
     return list(found.values())
+
+
+def _in_unicode(path: Path) -> str:
+    """A name that is not in UTF-8 can neither be stored nor printed."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _below(folder: Path) -> list[Path]:
+    """Its files and those of the folders in it, sorted; links to folders aren't followed, only listed."""
+    closed: list[Path] = []
+    files: list[Path] = []
+    for place, inside, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        inside[:] = [name for name in inside if not name.startswith(".")]
+        links = [name for name in inside if os.path.islink(os.path.join(place, name))]
+        files += [Path(place, name) for name in names + links if not name.startswith(".")]
+    return sorted(files + closed) or [folder]
 
 
 def bundled_sources() -> list[Source]:
@@ -128,13 +141,20 @@ def _bytes(source: Source) -> bytes:
     if isinstance(source.data, bytes):
         return source.data
     try:
-        if source.data.stat().st_size > MAX_BYTES:
+        status = source.data.stat()
+        if stat.S_ISDIR(status.st_mode):
+            os.scandir(source.data).close()  # may it be opened?
+            linked = source.data.is_symlink()
+            raise UnreadableDocument("Links to folders aren't followed." if linked else "The folder holds no files.")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableDocument("This is no file but a device, socket or pipe.")
+        if status.st_size > MAX_BYTES:
             raise UnreadableDocument(f"The file is larger than {MAX_BYTES // 1024 // 1024} MB; split it.")
-        if source.data.suffix.lower() not in READERS and source.data.stat().st_size > 4096:
-            return source.data.open("rb").read(4096)  # enough to say what it isn't
-        return source.data.read_bytes()
+        with source.data.open("rb") as file:
+            head = file.read(4096)  # enough to say what it isn't
+            return head + file.read(MAX_BYTES) if reader_for(head, source.name) else head
     except OSError as error:
-        raise UnreadableDocument(f"The file can't be opened ({error.strerror}).") from error
+        raise UnreadableDocument(f"It can't be opened ({error.strerror}).") from error
 
 
 def _passage(document: Document, span: Span) -> Passage:
@@ -211,10 +231,11 @@ def exclusive(home: Path) -> Iterator[None]:
         yield
 
 
-# Cutting: the headings give sections, and a section that is too long is cut between bullets or sentences.
+# Cutting: the headings give sections; one that is too long is cut between bullets, rows of a table or sentences.
 
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\s\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,24}")
 _BULLET = re.compile(r"(?m)^(?=[ \t]*(?:[-*+\u2022]|\d{1,2}[.)])[ \t])")
+_ROW = re.compile(r"(?m)^(?=\|)")
 _SENTENCE = re.compile(r"(?<=[.!?;])(?=\s+[A-Z0-9(\[\"\u201c])")
 
 
@@ -246,9 +267,12 @@ def cut(drafts: Sequence[Draft]) -> list[list[Span]]:
 
 
 def _units(text: str) -> list[str]:
-    """Whole bullets, or where there is only one the sentences; joined they are `text` again."""
-    bullets = [part for part in _BULLET.split(text) if part]
-    return bullets if len(bullets) > 1 else [part for part in _SENTENCE.split(text) if part]
+    """Whole bullets or rows of a table, or where there is only one the sentences; joined they are `text` again."""
+    for marks in (_BULLET, _ROW):
+        parts = [part for part in marks.split(text) if part]
+        if len(parts) > 1:
+            return parts
+    return [part for part in _SENTENCE.split(text) if part]
 
 
 def _sections(draft: Draft) -> Iterable[Span]:

@@ -90,7 +90,9 @@ def index(
 
 @router.post("/knowledge", status_code=status.HTTP_201_CREATED, summary="Add documents")
 async def add(
-    desk: Here, user: User, files: Annotated[list[UploadFile], File(description="Markdown, HTML, PDF, text, JSONL")]
+    desk: Here,
+    user: User,
+    files: Annotated[list[UploadFile], File(description="Markdown, HTML, PDF, DOCX, text or JSONL")],
 ) -> dict[str, Any]:
     """Answers when the new index is in use, with the report of `consult knowledge add`. A file of a name that was added
     before replaces it. One at a time: 409 while another is under way."""
@@ -173,7 +175,7 @@ def _head(document: Any) -> dict[str, Any]:
 def _safe(name: str | None) -> str:
     plain = Path((name or "").replace("\\", "/")).name
     if not plain or plain.startswith(".") or len(plain.encode()) > 200 or not plain.isprintable():
-        raise BadInput("A file has no usable name. Names need a suffix such as .md, .html, .pdf, .txt or .jsonl.")
+        raise BadInput("A file has no usable name. It needs an ending such as .md, .html, .pdf, .docx, .txt or .jsonl.")
     return plain
 
 
