@@ -1,10 +1,12 @@
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,18 +20,18 @@ from eval.phantoms.phantom import make_phantom
 from retrieval import ingest
 from retrieval.cases import read_plain
 from retrieval.db import patient_hash, salt_of
-from retrieval.documents import Draft, Span, read_document
 from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import BadInput, Busy, Misconfigured, Unavailable
 from retrieval.index import is_current, rebuild
 from retrieval.ingest import Source, add_cases, add_documents, bundled_sources, cut, find_sources
 from retrieval.library import Library
+from retrieval.readers import Draft, Span, read_document
 from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
 from retrieval.types import Filter, Leg, Query
 from tests.retrieval.conftest import CHILD_ENV, WordEncoder, bag_of_words, picture
-from tests.retrieval.pdfs import pdf
+from tests.retrieval.pdfs import PICTURE, encrypted, pdf
 
 CARD = "# Effusion\n\nFluid in the pleura.\n\n## Signs\n- Blunted angle.\n- Meniscus.\n\n### Late\nShift.\n\n## Empty\n"
 
@@ -226,6 +228,89 @@ def test_files_below_folders(tmp_path: Path) -> None:
     assert [s.path for s in found] == [str(tmp_path / "guides/a.md"), str(tmp_path / "guides/b/c.txt")]
     with pytest.raises(BadInput, match="not there"):
         find_sources([tmp_path / "nothing"])
+
+
+def test_whatever_lies_in_a_folder_is_told_and_stops_nothing(
+    tmp_path: Path, library: Library, store: MemoryStore, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "guides"
+    (folder / "scans").mkdir(parents=True)
+    (folder / "good.md").write_text(CARD)
+    (folder / os.fsdecode(b"M\xfcller.md")).write_text("# Effusion\n\nSeen.")
+    (folder / "corrupt.pdf").write_bytes(b"%PDF-1.7\nnothing")
+    (folder / "scans" / "scan.pdf").write_bytes(pdf([""], drawn={0: PICTURE}))
+    (folder / "locked.pdf").write_bytes(encrypted(pdf(["Words"]), "secret"))
+    (folder / "scripts.html").write_text("<script>x()</script>")
+    (folder / "sheet.docx").write_bytes(b"PK\x05\x06" + bytes(18))  # an empty zip
+    (folder / "noise.txt").write_bytes(bytes(range(256)) * 9)
+    with (folder / "huge.pdf").open("wb") as huge:
+        huge.truncate(200 * 1024 * 1024)  # takes no place on disk
+    (folder / "loop.md").symlink_to("loop.md")
+    (folder / "round").symlink_to(folder)
+    (folder / "gone.md").write_text("x")
+    os.mkfifo(folder / "pipe.md")
+    closed = folder / "closed.md"
+    closed.write_text("x")
+    really_open = Path.open
+
+    def refusing(path: Path, *args: Any, **kwargs: Any) -> Any:  # root may open everything
+        if path == closed:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return really_open(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    found = find_sources([folder])
+    (folder / "gone.md").unlink()
+    report = add_documents(library, store, encoders, found)
+    assert report.added == ["guides/M\\xfcller.md", "guides/good.md"]
+    assert {name.removeprefix("guides/"): why for name, why in report.skipped} == {
+        "corrupt.pdf": "The PDF is damaged and can't be read.",
+        "scans/scan.pdf": "The PDF holds no text: a scan? Run it through text recognition (OCR) first.",
+        "locked.pdf": "The PDF is encrypted; save it without a password.",
+        "scripts.html": "The file holds no text.",
+        "sheet.docx": "This is no Word document, whatever its name says; save it as .docx or PDF.",
+        "noise.txt": "The file is not text, or in an unknown encoding; save it as UTF-8.",
+        "huge.pdf": "The file is larger than 64 MB; split it.",
+        "loop.md": "It can't be opened (Too many levels of symbolic links).",
+        "round": "Links to folders aren't followed.",
+        "gone.md": "It can't be opened (No such file or directory).",
+        "pipe.md": "This is no file but a device, socket or pipe.",
+        "closed.md": "It can't be opened (Permission denied).",
+    }  # fmt: skip
+    assert {passage.document for passage in library.passages()} == {"Effusion"}
+
+
+def test_an_empty_folder_is_told(tmp_path: Path, library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    (tmp_path / "empty" / "inside").mkdir(parents=True)
+    (tmp_path / "a.md").write_text(CARD)
+    report = add_documents(library, store, encoders, find_sources([tmp_path / "empty", tmp_path / "a.md"]))
+    assert (report.added, report.skipped) == (["a.md"], [("empty", "The folder holds no files.")])
+
+
+def test_a_folder_that_may_not_be_opened_is_told(
+    tmp_path: Path, library: Library, store: MemoryStore, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "guides" / "closed").mkdir(parents=True)
+    (tmp_path / "guides" / "a.md").write_text(CARD)
+    really_scan = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return really_scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    report = add_documents(library, store, encoders, find_sources([tmp_path / "guides"]))
+    assert report.added == ["guides/a.md"]
+    assert report.skipped == [("guides/closed", "It can't be opened (Permission denied).")]
+
+
+def test_a_table_is_cut_between_rows() -> None:
+    rows = [f"| Drug {n}. Take | {'word ' * 20}. Then |" for n in range(12)]
+    text = "Doses.\n\n" + "\n".join(rows)
+    (spans,) = cut([Draft("T", text, (Span(0, len(text)),))])
+    assert len(spans) > 2
+    assert [line for span in spans for line in text[span.start : span.end].split("\n") if line[:1] == "|"] == rows
 
 
 def test_bundled_cards_are_one_passage_a_section(library: Library, store: MemoryStore, encoders: Encoders) -> None:
