@@ -50,6 +50,9 @@ class EvidenceItem(Model):
     source: str = ""
     edition: str = ""
     jurisdiction: str = ""
+    dated: str = ""  # when it was published: "2023", "2023-05", "2023-05-14"
+    newer: str | None = None  # id of the document that supersedes this one
+    superseded_by: str = ""  # that document, ready to print
     image_sha256: str | None = None
     earlier: str = ""  # of a pair of studies: the report before this one, and its picture
     earlier_sha256: str | None = None

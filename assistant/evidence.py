@@ -13,6 +13,7 @@ def shown(item: Item) -> EvidenceItem:
             number=item.number, kind="passage", id=content.id, title=content.document, section=content.section,
             text=content.text, document_id=content.document_id, start=content.start, end=content.end,
             page=content.page, source=content.source, edition=content.edition, jurisdiction=content.jurisdiction,
+            dated=content.dated, newer=content.newer, superseded_by=content.superseded_by,
             scores=scores, relevance=item.relevance,
         )  # fmt: skip
     before = item.earlier

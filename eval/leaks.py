@@ -16,19 +16,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from eval.errors import BadInput, LeakFound
-from retrieval.cases import picture_digest
+from retrieval.cases import look_of, picture_digest
 from retrieval.db import patient_hash, salt_of
 from retrieval.library import Library
-from retrieval.types import Image
+from retrieval.types import Case, Image
 
 NEAR = 16  # of 256 bits
-SIDE = 16  # bits of a hash's row
 
 Hashes = NDArray[np.uint64]  # (n, 4): 256 bits a picture
 Kind = Literal["patient", "phantom seed", "near-duplicate picture", "own patient"]
@@ -84,8 +81,11 @@ class Leak:
 
 def picture_hash(pixels: Image) -> Hashes:
     """(4,) of a (H, W) or (H, W, 3) uint8 picture."""
-    bits = imagehash.phash(PillowImage.fromarray(pixels), hash_size=SIDE).hash
-    return np.packbits(bits).view("<u8").astype(np.uint64)
+    return _as_words(look_of(pixels))
+
+
+def _as_words(look: str) -> Hashes:
+    return np.frombuffer(bytes.fromhex(look), "<u8").astype(np.uint64)
 
 
 def trace(id: str, pictures: Iterable[Image], patient: str | None = None, phantoms: Iterable[Seeds] = ()) -> Trace:
@@ -97,8 +97,14 @@ def trace(id: str, pictures: Iterable[Image], patient: str | None = None, phanto
 
 def library_seen(library: Library, name: str = "the library") -> Seen:
     """What the cases of a library show; its patients are hashes keyed by its home's salt."""
-    traces = tuple(trace(case.id, [library.picture(case.sha256)], case.patient or None) for case in library.cases())
-    return Seen(name, traces, salt_of(library.home).hex())
+    return Seen(name, tuple(_case_trace(library, case) for case in library.cases()), salt_of(library.home).hex())
+
+
+def _case_trace(library: Library, case: Case) -> Trace:
+    """From what ingestion kept of its picture; a case of an older Consult is looked at again."""
+    if not case.look:
+        return trace(case.id, [library.picture(case.sha256)], case.patient or None)
+    return Trace(case.id, case.patient or None, hashes=_as_words(case.look)[None], sha256=(case.sha256,))
 
 
 class _Index:

@@ -1,7 +1,8 @@
 """Case folders: a manifest (JSONL or CSV) that names pictures and their reports, read one line at a time.
 
 A line: `image` (or `file`: a path below the manifest's folder), `report` (text, or an object of sections), and where
-known `patient`, `domain`, `labels` (or `findings`), `source`. `patient` is the patient's number as the pictures of
+known `patient`, `domain`, `labels` (or `findings`), `source`, and when it was taken: `date` (or `taken`), an ISO date,
+or `day` (or `order`), a number that counts within the patient. `patient` is the patient's number as the pictures of
 later requests carry it, "number^^^issuer" where DICOM names who gave it out (Issuer of Patient ID): by it a patient's
 own earlier studies are told from other patients' cases. A line without one takes what its DICOM file says. What can't
 be read is told by its line number, never by file name or value, which may name a patient.
@@ -11,9 +12,11 @@ import csv
 import hashlib
 import io
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,9 @@ ReadPicture = Callable[[Path, bytes], tuple[Image, str | None]]
 PICTURES = "consult.pictures"  # entry points: the readers of the rooms that are installed
 MANIFESTS = ("studies.jsonl", "manifest.jsonl", "cases.jsonl", "manifest.csv", "cases.csv")
 MAX_PIXELS = 64_000_000
+LOOK_SIDE = 16  # bits of a row of what a picture looks like
+COUNTED = ("day", "order")  # of 2019 here nobody means the year
+TAKEN = ("date", "taken", *COUNTED)  # the first that says something counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,15 @@ class CaseLine:
     domain: str | None = None
     labels: tuple[str, ...] = ()
     source: str = ""
+    taken: str = ""  # as `Case.taken`
+
+
+class BadLine(BadInput):
+    """What is wrong with a line, and the picture it names if it names one."""
+
+    def __init__(self, why: str, picture: Path | None = None) -> None:
+        super().__init__(why)
+        self.picture = picture
 
 
 def find_manifest(path: Path) -> Path:
@@ -53,7 +68,7 @@ def find_manifest(path: Path) -> Path:
     raise BadInput(f"{path} is no manifest and no folder with one ({', '.join(MANIFESTS)}).")
 
 
-def read_manifest(manifest: Path) -> Iterator[tuple[str, CaseLine | BadInput]]:
+def read_manifest(manifest: Path) -> Iterator[tuple[str, CaseLine | BadLine]]:
     """("line 3", what it says or what is wrong with it), in the file's order. Raises `BadInput` for the whole file."""
     try:
         text = manifest.read_text(encoding="utf-8-sig")
@@ -62,7 +77,7 @@ def read_manifest(manifest: Path) -> Iterator[tuple[str, CaseLine | BadInput]]:
     for place, row in _csv_rows(text) if manifest.suffix == ".csv" else _json_rows(text):
         try:
             yield place, _line(row, manifest.parent)
-        except BadInput as error:
+        except BadLine as error:
             yield place, error
 
 
@@ -85,13 +100,16 @@ def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
 
 def _line(row: Any, folder: Path) -> CaseLine:
     if not isinstance(row, dict):
-        raise BadInput("is not a JSON object")
+        raise BadLine("is not a JSON object")
     picture = row.get("image") or row.get("file")
     if not isinstance(picture, str):
-        raise BadInput("names no image")
+        raise BadLine("names no image")
     report = _report(row.get("report"))
     if not report:
-        raise BadInput("has no report")
+        raise BadLine("has no report", folder / picture)
+    taken = next((taken_of(row[key], key in COUNTED) for key in TAKEN if row.get(key) not in (None, "")), "")
+    if taken is None:
+        raise BadLine("says when it was taken neither as an ISO date (2023-05-14) nor as a number", folder / picture)
     found = row.get("labels") if row.get("labels") is not None else row.get("findings")
     patient = row.get("patient")
     return CaseLine(
@@ -101,7 +119,28 @@ def _line(row: Any, folder: Path) -> CaseLine:
         domain=row.get("domain") or None,
         labels=_labels(found),
         source=str(row.get("source") or ""),
+        taken=taken,
     )
+
+
+def taken_of(value: Any, counted: bool = False) -> str | None:
+    """A date as "2023", "2023-05", "2023-05-14" or with a time "2023-05-14T08:30:00"; a number with so many leading
+    zeros that text sorts as numbers do, which takes the complement of what is below zero. None for anything else.
+    `counted`: 2023 and 20230514 are numbers, not dates."""
+    text = str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if re.fullmatch(r"(?:19|20)\d\d(?:-(?:0[1-9]|1[0-2]))?", text) and not (counted and text.isdigit()):
+        return text
+    if re.fullmatch(r"(?:19|20)\d{6}|\d{4}-\d\d-\d\d\D?.*", text) and not (counted and text.isdigit()):
+        try:
+            when = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+        return when.date().isoformat() if len(text) <= 10 else when.replace(tzinfo=None).isoformat(timespec="seconds")
+    if match := re.fullmatch(r"(-?)(\d{1,9})(?:\.(\d{1,6}))?", text):
+        micros = int(match[2]) * 10**6 + int((match[3] or "").ljust(6, "0"))
+        whole, part = divmod(10**15 - micros if match[1] and micros else micros, 10**6)
+        return ("-" if match[1] and micros else "") + f"{whole:09d}" + (f".{part:06d}".rstrip("0") if part else "")
+    return None
 
 
 def _report(report: Any) -> str:
@@ -168,3 +207,11 @@ def pixels_of(data: bytes | Path) -> Image:
 def picture_digest(picture: Image) -> str:
     """sha256 over shape and pixels: a picture's name, whatever file format it came in."""
     return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
+
+
+def look_of(picture: Image) -> str:
+    """What a picture looks like: 64 hexadecimal digits, of which a copy saved again differs in few bits (the perceptual
+    hash of the ImageHash library: signs of the 16 x 16 lowest cosines against their median; see `eval.leaks`)."""
+    import imagehash
+
+    return str(imagehash.phash(PillowImage.fromarray(picture), hash_size=LOOK_SIDE))

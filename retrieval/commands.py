@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # the rest is imported where it is used: `consult --help` ans
     from retrieval.embed import Progress
     from retrieval.encoders.bundle import Encoders
     from retrieval.ingest import Report
-    from retrieval.library import Library
+    from retrieval.library import File, Library
     from retrieval.store.base import Store
     from retrieval.types import Evidence
 
@@ -33,6 +33,7 @@ knowledge = typer.Typer(help="Guidelines and other documents that answers may ci
 cases = typer.Typer(help="Pictures with reports, to compare a study with.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for another ingestion to finish, or refuse.")]
 InDomain = Annotated[str | None, typer.Option("--domain", help="Domain of what names none, such as chest_xray.")]
 
 
@@ -41,16 +42,19 @@ def add(
     paths: Annotated[list[Path] | None, typer.Argument(help="Folders, Markdown, HTML, PDF, DOCX, text, JSONL.")] = None,
     bundled: Annotated[bool, typer.Option("--bundled", help="Add the demonstration cards.")] = False,
     domain: InDomain = None,
+    wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
-    """Add documents, or those that changed since they were added."""
+    """Add documents, or those that changed since they were added. Of a folder that was added before, what is gone is
+    removed."""
     from retrieval.ingest import add_documents, bundled_sources, find_sources
 
     sources = find_sources(paths or []) + (bundled_sources() if bundled else [])
-    if not sources:
+    folders = [path for path in paths or [] if path.is_dir()]
+    if not sources and not folders:
         raise BadInput("Nothing to add: name files or folders, or say --bundled.")
     with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        report = add_documents(library, store, encoders(), sources, domain, progress)
+        report = add_documents(library, store, encoders(), sources, domain, progress, folders, _waiting(wait))
     _print_report(report, as_json)
 
 
@@ -62,10 +66,13 @@ def list_files(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps({"files": [asdict(file) for file in files], "counts": counts}, ensure_ascii=False))
         return
-    table = Table(Column("id", min_width=36, no_wrap=True), "name", "title", "documents", "added")  # a UUID, whole
+    identifier = Column("id", min_width=36, no_wrap=True)  # a UUID, whole
+    table = Table(identifier, Column("name", overflow="fold"), Column("edition", min_width=10), "added")
     for file in files:
-        title = file.title if file.documents == 1 else ""
-        table.add_row(file.id, escape(file.name), escape(title), str(file.documents), file.added)
+        title = file.title if file.documents == 1 else f"{file.documents} documents"
+        table.add_row(
+            file.id, f"{escape(file.name)}\n[dim]{escape(title)}[/dim]", escape(_edition(file)), file.added[:10]
+        )
     console = Console()
     console.print(table)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
@@ -73,13 +80,15 @@ def list_files(as_json: AsJson = False) -> None:
 
 @knowledge.command()
 def remove(
-    any_id: Annotated[str, typer.Argument(metavar="ID", help="Of a file, document or case.")], as_json: AsJson = False
+    what: Annotated[str, typer.Argument(help="Id of a file, document or case; or a file, folder or manifest added.")],
+    wait: Wait = True,
+    as_json: AsJson = False,
 ) -> None:
-    """Remove a file with all its documents, one document, or a case."""
+    """Remove a file with all its documents, one document, a case, or all that was added from a folder or manifest."""
     from retrieval.ingest import remove as remove_from
 
     with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        count = remove_from(library, store, encoders(), any_id, progress)
+        count = remove_from(library, store, encoders(), what, progress, _waiting(wait))
     print(json.dumps({"removed": count}) if as_json else f"Removed {count}.")
 
 
@@ -88,6 +97,7 @@ def search(
     text: Annotated[str, typer.Argument(help="A question or words.")],
     domain: Annotated[str | None, typer.Option("--domain", help="Only this domain, and what bears on any.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=50, help="At most this many.")] = None,
+    all_editions: Annotated[bool, typer.Option("--all-editions", help="Also what newer editions supersede.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the passages that would be read for a question."""
@@ -104,18 +114,19 @@ def search(
         names = settings.encoders.names
         reading = {domain: load_text(name) for domain, name in names.reading.items()}
         retriever = Retriever(store, library, Encoders(None, load_text(names.text), reading=reading), selection)
-        evidence = retriever.retrieve(Query(text, domains=(domain,) if domain else ()))
+        evidence = retriever.retrieve(Query(text, domains=(domain,) if domain else (), all_editions=all_editions))
     _print_evidence(evidence, as_json)
 
 
 @knowledge.command()
-def rebuild(as_json: AsJson = False) -> None:
+def rebuild(wait: Wait = True, as_json: AsJson = False) -> None:
     """Build the index anew from the library, embedding only what these encoders haven't seen."""
     from retrieval.index import rebuild as rebuild_index
     from retrieval.ingest import exclusive
 
-    with _library() as (library, store, encoders), _progress(not as_json) as progress, exclusive(library.home):
-        generation = rebuild_index(library, store, encoders(), progress)
+    with _library() as (library, store, encoders), _progress(not as_json) as progress:
+        with exclusive(library.home, _waiting(wait)):
+            generation = rebuild_index(library, store, encoders(), progress)
         counts = library.counts()
     done = {"generation": generation, **counts}
     print(
@@ -132,15 +143,18 @@ def _cases() -> None:
 def add_cases(
     manifest: Annotated[Path, typer.Argument(help="A manifest (JSONL or CSV), or a folder with one.")],
     domain: InDomain = None,
+    wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
-    """Add the cases of a manifest: image, report and, where known, patient, domain and labels."""
+    """Add the cases of a manifest: image, report and, where known, patient, date, domain and labels. Cases that it no
+    longer names are removed."""
     from retrieval.cases import find_manifest, picture_reader
     from retrieval.ingest import add_cases as add_from
 
     found = find_manifest(manifest)
     with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        report = add_from(library, store, encoders(), found, picture_reader(), domain, progress)
+        reader = picture_reader()
+        report = add_from(library, store, encoders(), found, reader, domain, progress, _waiting(wait))
     _print_report(report, as_json)
 
 
@@ -170,6 +184,11 @@ def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
             yield library, store, encoders
 
 
+def _waiting(wait: bool) -> Callable[[], None] | None:
+    notice = "Another ingestion is under way on this library; waiting for it to finish (Ctrl+C gives up)."
+    return (lambda: typer.echo(notice, err=True)) if wait else None
+
+
 @contextmanager
 def _progress(shown: bool) -> "Iterator[Progress]":
     """A bar a phase, with an estimate, on standard error; nothing when that is no terminal."""
@@ -193,10 +212,14 @@ def _print_report(report: "Report", as_json: bool) -> None:
         print(json.dumps(asdict(report), ensure_ascii=False))
     else:
         console = Console()
-        counts = {"added": report.added, "replaced": report.replaced, "unchanged": report.unchanged}
-        console.print(", ".join(f"{len(names)} {what}" for what, names in counts.items()))
-        for name, why in report.skipped:
-            console.print(f"skipped {escape(name)}: {escape(why)}")
+        counts = {what: len(getattr(report, what)) for what in ("added", "replaced", "unchanged", "removed", "skipped")}
+        console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+        lines = [f"removed {name}" for name in report.removed]
+        lines += [f"superseded {old}: by {new}" for old, new in report.superseded]
+        lines += [f"undecided {doubt}" for doubt in report.undecided]
+        lines += [f"skipped {name}: {why}" for name, why in report.skipped]
+        for line in lines:
+            console.print(line, markup=False, highlight=False)
     if report.skipped and not (report.added or report.replaced or report.unchanged):
         raise BadInput("Nothing could be read.")
 
@@ -214,6 +237,16 @@ def _print_evidence(evidence: "Evidence", as_json: bool) -> None:
         heading = ", ".join(part for part in (where.get("document"), where.get("section")) if part)
         console.print(f"[bold]\\[{item.number}] {escape(heading)}{page}[/bold]  relevance {item.relevance:.2f}")
         console.print(escape(where.get("text") or where.get("report") or ""))
-        if where.get("source"):
-            console.print(f"[dim]{escape(where['source'])}[/dim]")
+        edition = f"edition {where['edition']}" if where.get("edition") else ""
+        old = f"superseded by {where['superseded_by']}" if where.get("superseded_by") else ""
+        told = [where.get("source"), edition, where.get("dated"), where.get("jurisdiction"), old]
+        if any(told):
+            console.print(f"[dim]{escape(' · '.join(part for part in told if part))}[/dim]")
         console.print()
+
+
+def _edition(file: "File") -> str:
+    """Edition or date of a file's first document and where it holds; and whether newer editions supersede the file's."""
+    old = "superseded" if file.superseded == file.documents else f"{file.superseded} superseded"
+    told = (file.edition or file.dated, file.jurisdiction, old if file.superseded else "")
+    return "\n".join(part for part in told if part)

@@ -10,7 +10,7 @@
     ├── NotFound                  a document, run or study that isn't there (404)
     ├── Misconfigured             settings, model folder or index don't fit together (500, exit code 3)
     │   └── EncoderMismatch       the index was built with another encoder
-    ├── Busy                      somebody else holds what is needed, or the queue is full; try again (409 or 429)
+    ├── Busy                      somebody else holds what is needed, or the queue is full (409 or 429, exit code 5)
     └── Unavailable               a part that should answer doesn't (503, exit code 4)
         ├── EngineDown            assistant/errors.py
         └── WorkerDied            assistant/errors.py
@@ -59,7 +59,7 @@ class EncoderMismatch(Misconfigured):
 class Busy(ConsultError):
     type = "busy"
     status = 409
-    exit_code = 4
+    exit_code = 5
 
 
 class Unavailable(ConsultError):

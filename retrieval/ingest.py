@@ -1,9 +1,10 @@
 """Ingestion: files and case folders into the library, cut into passages; then a new generation of the index.
 
-The order is the promise: a file's texts are committed in one transaction before anybody hears of it, vectors batch by
-batch after it, and the index is published last. Killed or out of disk at any moment, what was acknowledged is still
-there, the old generation still serves, and repeating the command does only what is left. Only this module imports
-llama_index.
+The order is the promise: a file's texts are committed in one transaction before anybody hears of it, then what is gone
+is removed and the editions are put in order, vectors are computed batch by batch, and the index is published last.
+Killed or out of disk at any moment, what was acknowledged is still there, the old generation still serves, and
+repeating the command does only what is left. Files are told apart by the hash of their bytes, not by their times, which
+copying and restoring change. Only this module imports llama_index.
 """
 
 import contextlib
@@ -12,16 +13,18 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from retrieval.cases import CaseLine, ReadPicture, picture_digest, read_manifest, read_picture_safely
+from retrieval.cases import BadLine, CaseLine, ReadPicture, look_of, picture_digest, read_manifest, read_picture_safely
 from retrieval.db import patient_hash, plain_errors, salt_of
+from retrieval.editions import editions_of
 from retrieval.embed import Progress, no_progress
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import BadInput, Busy, NotFound, UnreadableDocument
+from retrieval.follow import folder_of, gone, inside, refuse_emptied
 from retrieval.index import is_current, rebuild
 from retrieval.library import Document, File, Library, stable_id
 from retrieval.readers import MAX_BYTES, READERS_VERSION, Draft, Span, read_document, reader_for
@@ -29,6 +32,7 @@ from retrieval.store.base import Store
 from retrieval.types import Case, Passage
 
 MAX_WORDS = 120  # of a passage: short enough to be read whole when it is cited
+Waiting = Callable[[], None]  # called once when another ingestion has to be waited for
 CUTTER_VERSION = "2"  # raise it when the same text is cut otherwise: files are then read again
 
 
@@ -43,12 +47,16 @@ class Source:
 
 @dataclass(slots=True)
 class Report:
-    """What an ingestion did, by the names of files or the lines of a manifest. `skipped` says why."""
+    """What an ingestion did, by the names of files or the lines of a manifest (removed cases by their ids). `skipped`
+    says why, `superseded` by which document, `undecided` which editions can't be put in order."""
 
     added: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    superseded: list[tuple[str, str]] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
     generation: str | None = None  # None: the index was already up to date
 
 
@@ -90,27 +98,35 @@ def bundled_sources() -> list[Source]:
 
 def add_documents(
     library: Library, store: Store, encoders: Encoders, sources: Sequence[Source], domain: str | None = None,
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, folders: Sequence[Path] = (), waiting: Waiting | None = None,
 ) -> Report:  # fmt: skip
-    """Adds files to the library and brings the index up to date. `domain` is that of files that name none.
-    Raises `Busy` while another ingestion is under way; a file that can't be read is told of and stops nothing."""
-    with exclusive(library.home), plain_errors():
-        report = Report()
-        known = {file.id: file for file in library.files()}
+    """Adds files to the library and brings the index up to date. `domain` is that of files that name none. What was
+    added with one of `folders` and is no longer there is removed. A file that can't be read is told of and stops
+    nothing. Raises `BadInput` for a folder that lost all its files, `Busy` while another ingestion is under way, unless
+    `waiting` is given: then it waits for its turn."""
+    with exclusive(library.home, waiting), plain_errors():
+        report, files, roots = Report(), library.files(), [str(folder.resolve()) for folder in folders]
+        refuse_emptied(files, [source.path for source in sources], roots)
+        known = {file.id: file for file in files}
         made_by = f"{READERS_VERSION}.{CUTTER_VERSION} {domain or ''}".strip()
+        read: dict[str, str] = {}
         for done, source in enumerate(sources, 1):
             old = known.get(stable_id("file", source.path))
+            folder = folder_of(source.path, old, roots)
             try:
-                _add_file(library, source, old, made_by, domain, report)
+                _add_file(library, source, old, made_by, folder, domain, report)
+                read[source.path] = folder
             except UnreadableDocument as error:
                 report.skipped.append((source.name, f"{error}{' Its earlier version stays.' if old else ''}"))
             progress("reading documents", done, len(sources))
+        _follow(library, read, roots, report)
+        _supersede(library, report)
         _publish(library, store, encoders, report, progress)
         return report
 
 
 def _add_file(
-    library: Library, source: Source, old: File | None, made_by: str, domain: str | None, report: Report
+    library: Library, source: Source, old: File | None, made_by: str, folder: str, domain: str | None, report: Report
 ) -> None:
     data = _bytes(source)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -118,7 +134,7 @@ def _add_file(
         report.unchanged.append(source.name)
         return
     reading = read_document(data, source.name)
-    file = File(stable_id("file", source.path), source.path, source.name, sha256, made_by)
+    file = File(stable_id("file", source.path), source.path, source.name, sha256, made_by, folder)
     content = []
     for draft, cuts in zip(reading.drafts, _cut(reading.drafts), strict=True):
         meta = {**draft.meta, "domain": draft.meta.get("domain") or domain}
@@ -128,6 +144,26 @@ def _add_file(
     library.put_file(file, content)
     (report.replaced if old else report.added).append(source.name)
     report.skipped += [(f"{source.name} {place}", why) for place, why in reading.skipped]
+
+
+def _follow(library: Library, read: dict[str, str], folders: Sequence[str], report: Report) -> None:
+    """`read`: by path of all that could be read the folder it belongs to."""
+    files = library.files()
+    moved = {file.id: folder for file in files if (folder := read.get(file.path, file.folder)) != file.folder}
+    if moved:
+        library.set_folders(moved)
+    if missing := gone(files, read, folders):
+        library.remove_files([file.id for file in missing])
+        report.removed += [file.name for file in missing]
+
+
+def _supersede(library: Library, report: Report) -> None:
+    outlines = library.outlines()
+    names = {document.id: document.name for document in outlines}
+    found = editions_of(outlines)
+    changed = library.set_editions(found.newer)
+    report.superseded += [(names[old], names[new]) for old, new in changed.items() if new is not None]
+    report.undecided += found.undecided
 
 
 def _cut(drafts: Sequence[Draft]) -> list[list[Span]]:
@@ -167,43 +203,59 @@ def _passage(document: Document, span: Span) -> Passage:
 
 def add_cases(
     library: Library, store: Store, encoders: Encoders, manifest: Path, read: ReadPicture, domain: str | None = None,
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, waiting: Waiting | None = None,
 ) -> Report:  # fmt: skip
-    """Adds a manifest's cases to the library and brings the index up to date. Raises as `add_documents` does."""
-    with exclusive(library.home), plain_errors():
-        report = Report()
-        lines = list(read_manifest(manifest))
+    """Adds a manifest's cases to the library, removes those that neither it nor another names any more, and brings the
+    index up to date. Raises as `add_documents` does."""
+    with exclusive(library.home, waiting), plain_errors():
+        report, own, salt = Report(), str(manifest.resolve()), salt_of(library.home)
+        lines, before, named = list(read_manifest(manifest)), library.named(own), dict[str, str]()
+        if before and not any(isinstance(line, CaseLine) for _, line in lines):
+            raise BadInput(
+                f"{manifest} names no case any more, but the library holds {len(before)} that it named."
+                f" To remove them on purpose: consult knowledge remove {manifest}"
+            )
         for done, (place, line) in enumerate(lines, 1):
+            key = patient_hash(salt, str(line.picture)) if line.picture else ""  # a file name may name a patient
             try:
-                if isinstance(line, BadInput):
+                if isinstance(line, BadLine):
                     raise line
-                _add_case(library, place, line, read, domain, report)
+                named[key] = _add_case(library, place, line, read, domain, (own, key), report)
             except BadInput as error:
-                report.skipped.append((place, str(error)))
+                report.skipped.append((place, f"{error}{'; its earlier version stays' if key in before else ''}"))
+                named |= {key: before[key]} if key in before else {}
             progress("reading cases", done, len(lines))
+        if any(line.picture is None for _, line in lines) and (left := before.keys() - named.keys()):
+            named |= {key: before[key] for key in left}
+            report.skipped.append((manifest.name, f"{len(left)} cases may have left it; mend its bad lines to know"))
+        report.removed += library.name_cases(own, named)
         _publish(library, store, encoders, report, progress)
         return report
 
 
 def _add_case(
-    library: Library, place: str, line: CaseLine, read: ReadPicture, domain: str | None, report: Report
-) -> None:
+    library: Library, place: str, line: CaseLine, read: ReadPicture, domain: str | None, named: tuple[str, str],
+    report: Report,
+) -> str:  # fmt: skip
+    """Returns its id."""
     salt = salt_of(library.home)
     picture, patient = read_picture_safely(read, line.picture, salt)
     if line.patient:
         patient = patient_hash(salt, line.patient)
     sha256 = picture_digest(picture)
     case = Case(
-        stable_id("case", sha256), sha256, line.report, line.domain or domain, patient, line.labels, line.source
-    )
+        stable_id("case", sha256), sha256, line.report, line.domain or domain, patient, line.labels, line.source,
+        line.taken, look_of(picture),
+    )  # fmt: skip
     old: Case | None = None
     with contextlib.suppress(NotFound):
         old = library.case(case.id)
     if old == case:
         report.unchanged.append(place)
-        return
-    library.put_case(case, picture)
-    (report.replaced if old else report.added).append(place)
+    else:
+        library.put_case(case, picture, named)
+        (report.replaced if old else report.added).append(place)
+    return case.id
 
 
 def _publish(library: Library, store: Store, encoders: Encoders, report: Report, progress: Progress) -> None:
@@ -211,23 +263,43 @@ def _publish(library: Library, store: Store, encoders: Encoders, report: Report,
         report.generation = rebuild(library, store, encoders, progress)
 
 
-def remove(library: Library, store: Store, encoders: Encoders, any_id: str, progress: Progress = no_progress) -> int:
-    """Removes a document, file or case and takes it out of the index; returns how many documents or cases it was.
-    It is no longer shown from the first moment on: what the library doesn't hold, a search doesn't return."""
-    with exclusive(library.home), plain_errors():
-        count = library.remove(any_id)
+def remove(
+    library: Library, store: Store, encoders: Encoders, what: str, progress: Progress = no_progress,
+    waiting: Waiting | None = None,
+) -> int:  # fmt: skip
+    """Removes a document, file or case by its id, or what was added from a path: a file, a folder, a manifest's cases.
+    Takes it out of the index and returns how many documents or cases it was. It is no longer shown from the first
+    moment on: what the library doesn't hold, a search doesn't return. Raises `NotFound`, else as `add_documents`."""
+    with exclusive(library.home, waiting), plain_errors():
+        try:
+            count = library.remove(what)
+        except NotFound:
+            count = _remove_path(library, str(Path(what).resolve())) if what else 0
+            if not count:
+                raise
+        _supersede(library, Report())
         rebuild(library, store, encoders, progress)
         return count
 
 
+def _remove_path(library: Library, path: str) -> int:
+    cases = library.name_cases(path, {})
+    files = [file.id for file in library.files() if inside(file.path, path)]
+    return len(cases) + (library.remove_files(files) if files else 0)
+
+
 @contextlib.contextmanager
-def exclusive(home: Path) -> Iterator[None]:
-    """One ingestion at a time on a home; the system lets go of the lock when the process dies. Raises `Busy`."""
+def exclusive(home: Path, waiting: Waiting | None = None) -> Iterator[None]:
+    """One ingestion at a time on a home; the system lets go of the lock when the process dies. Another one waits for
+    its turn if `waiting` is given, which is called before it does, else raises `Busy`."""
     with plain_errors(home), (home / "ingest.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy("Another ingestion is under way on this library. Try again when it is done.") from None
+            if waiting is None:
+                raise Busy("Another ingestion is under way on this library. Try again when it is done.") from None
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

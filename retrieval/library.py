@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,8 @@ NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text that passages are cut from. `meta` may hold domain, source, edition, jurisdiction, dated, aliases, terms,
-    condensed_by."""
+    """A text that passages are cut from. `meta` may hold domain, source, organisation, edition, jurisdiction, dated,
+    supersedes, aliases, terms, condensed_by."""
 
     id: str
     file: str  # id of the file it came from
@@ -40,6 +40,7 @@ class Document:
     name: str  # as a person knows it: a path below the folder that was added
     text: str
     meta: dict[str, Any] = field(default_factory=dict)
+    newer: str | None = None  # id of the document that supersedes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,11 @@ class File:
     folder: str = ""  # it was added with: gone from there, it is removed; "" for a file named by itself
     added: str = ""  # ISO 8601, UTC
     documents: int = 0
-    title: str = ""  # of its first document
+    title: str = ""  # of its first document, as are the next three
+    edition: str = ""
+    dated: str = ""
+    jurisdiction: str = ""
+    superseded: int = 0  # how many of its documents a newer edition supersedes
 
 
 class Library:
@@ -95,8 +100,13 @@ class Library:
         """In the order they were added, with their texts."""
         return [_document(row) for row in self._all(f"SELECT d.* FROM documents d {_IN_ORDER}")]
 
+    def outlines(self) -> list[Document]:
+        """All documents without their texts, in the order they were added."""
+        columns = "d.id, d.file, d.title, d.name, '' AS text, d.meta, d.newer"
+        return [_document(row) for row in self._all(f"SELECT {columns} FROM documents d {_IN_ORDER}")]
+
     def files(self) -> list[File]:
-        return [File(*row[:9]) for row in self._all(_FILES)]
+        return [File(**{key: row[key] for key in row.keys() if key != "first"}) for row in self._all(_FILES)]  # noqa: SIM118
 
     def passages(self, document_id: str | None = None) -> Iterator[Passage]:
         """Of one document or of all, in reading order."""
@@ -183,23 +193,67 @@ class Library:
                         for at, p in enumerate(passages)]  # fmt: skip
                 db.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def put_case(self, case: Case, picture: Image, manifest: str = "") -> None:
-        """Stores a case and its picture, in place of one of the same id. The picture is on the disk first. `manifest`
-        is what it was added with: gone from there, it is removed."""
+    def put_case(self, case: Case, picture: Image, named: tuple[str, str] | None = None) -> None:
+        """Stores a case and its picture, in place of one of the same id. The picture is on the disk first. `named`:
+        the manifest and the line that name it, as `name_cases` tells."""
         blobs.put(self.home, case.sha256, picture)
         labels = json.dumps(case.labels, ensure_ascii=False)
         row = (case.id, case.sha256, case.report, case.domain, case.patient, labels, case.source, case.taken, case.look,
-               manifest, _now())  # fmt: skip
-        columns = "id, sha256, report, domain, patient, labels, source, taken, look, manifest, added"
+               _now())  # fmt: skip
+        columns = "id, sha256, report, domain, patient, labels, source, taken, look, added"
+        anew = ", ".join(f"{column} = excluded.{column}" for column in columns.split(", ")[1:])
         with self._change() as db:
-            db.execute("INSERT OR REPLACE " + _into("cases", columns), row)
+            db.execute(f"INSERT {_into('cases', columns)} ON CONFLICT (id) DO UPDATE SET {anew}", row)
+            if named:
+                db.execute("INSERT OR IGNORE INTO named VALUES (?, ?, ?)", (*named, case.id))
+
+    def named(self, manifest: str) -> dict[str, str]:
+        """By line of a manifest the case it names."""
+        rows = self._all('SELECT line, "case" FROM named WHERE manifest = ? ORDER BY rowid', manifest)
+        return {row["line"]: row["case"] for row in rows}
+
+    def name_cases(self, manifest: str, lines: Mapping[str, str]) -> list[str]:
+        """From now on these lines of a manifest name these cases and no others. Cases it named before are removed, with
+        picture and vectors, unless a line of some manifest still names them; returns their ids."""
+        rows = {(manifest, line, case) for line, case in lines.items()}
+        if rows == {tuple(row) for row in self._all("SELECT * FROM named WHERE manifest = ?", manifest)}:
+            return []
+        with self._write() as db:
+            before = 'SELECT c.* FROM cases c WHERE id IN (SELECT "case" FROM named WHERE manifest = ?) ORDER BY rowid'
+            cases = [_case(row) for row in db.execute(before, (manifest,))]
+            db.execute("DELETE FROM named WHERE manifest = ?", (manifest,))
+            db.executemany("INSERT INTO named VALUES (?, ?, ?)", rows)
+            still = {row["case"] for row in db.execute('SELECT "case" FROM named')}
+            gone = [case for case in cases if case.id not in still]
+            pictures = [sha256 for case in gone for sha256 in _drop_case(db, case)]
+            if gone:
+                db.execute(_CHANGED)
+        self._drop_pictures(pictures)
+        return [case.id for case in gone]
+
+    def set_folders(self, folders: Mapping[str, str]) -> None:
+        """By file the folder it was added with. No change of what is found."""
+        with self._write() as db:
+            db.executemany("UPDATE files SET folder = ? WHERE id = ?", [(row[1], row[0]) for row in folders.items()])
+
+    def set_editions(self, newer: Mapping[str, str]) -> dict[str, str | None]:
+        """By document the one that supersedes it, for the whole library; returns what changed."""
+        with self._write() as db:
+            rows = db.execute("SELECT id, newer FROM documents").fetchall()
+            changed = {row["id"]: newer.get(row["id"]) for row in rows if row["newer"] != newer.get(row["id"])}
+            db.executemany("UPDATE documents SET newer = ? WHERE id = ?", [(new, old) for old, new in changed.items()])
+            if changed:
+                db.execute(_CHANGED)
+        return changed
 
     def remove(self, any_id: str) -> int:
         """Removes a document, a file with all its documents, or a case with its picture and the vectors of both;
         returns how many things that were. An index still names them until it is rebuilt. Raises `NotFound`."""
         rows = self._all("SELECT * FROM cases WHERE id = ?", any_id)
         if rows:
-            self._remove_case(_case(rows[0]))
+            with self._change() as db:
+                pictures = _drop_case(db, _case(rows[0]))
+            self._drop_pictures(pictures)
             return 1
         with self._change() as db:
             held = db.execute("SELECT count(*) FROM documents WHERE file = ?", (any_id,)).fetchone()[0]
@@ -209,16 +263,17 @@ class Library:
                     return max(held, 1)
             raise NotFound("There is no such document or case. `consult knowledge list` shows what is there.")
 
-    def _remove_case(self, case: Case) -> None:
-        """The picture goes last: killed in between, no case is left without one."""
+    def remove_files(self, file_ids: Collection[str]) -> int:
+        """Removes files with all their documents, in one transaction; returns how many documents that were."""
         with self._change() as db:
-            db.execute("DELETE FROM cases WHERE id = ?", (case.id,))
-            shared = db.execute("SELECT 1 FROM cases WHERE sha256 = ?", (case.sha256,)).fetchone()
-            said = db.execute("SELECT 1 FROM cases WHERE report = ?", (case.report,)).fetchone()
-            unused = ([] if shared else [case.sha256]) + ([] if said else [content_hash(case.report)])
-            db.executemany("DELETE FROM embeddings WHERE content = ?", [(content,) for content in unused])
-        if not shared:
-            blobs.delete(self.home, case.sha256)
+            before = db.execute("SELECT count(*) FROM documents").fetchone()[0]
+            db.executemany("DELETE FROM files WHERE id = ?", [(file_id,) for file_id in file_ids])
+            return int(before - db.execute("SELECT count(*) FROM documents").fetchone()[0])
+
+    def _drop_pictures(self, sha256s: Iterable[str]) -> None:
+        """After the cases: killed in between, no case is left without its picture."""
+        for sha256 in sha256s:
+            blobs.delete(self.home, sha256)
 
     # Vectors already computed
 
@@ -272,10 +327,14 @@ class Library:
     def _change(self) -> Iterator[sqlite3.Connection]:
         with self._write() as db:
             yield db
-            db.execute("UPDATE state SET value = value + 1 WHERE key = 'revision'")
+            db.execute(_CHANGED)
 
 
-_PASSAGES = "SELECT p.rowid AS row, p.*, d.title, d.meta, d.newer FROM passages p JOIN documents d ON d.id = p.document"
+_CHANGED = "UPDATE state SET value = value + 1 WHERE key = 'revision'"
+_PASSAGES = """
+    SELECT p.rowid AS row, p.*, d.title, d.meta, d.newer, n.title AS newer_title, n.meta AS newer_meta
+    FROM passages p JOIN documents d ON d.id = p.document LEFT JOIN documents n ON n.id = d.newer
+"""
 _PAIRS = """
     SELECT earlier, later FROM (
         SELECT id AS later, taken, lag(id) OVER studies AS earlier, lag(taken) OVER studies AS before
@@ -285,7 +344,10 @@ _PAIRS = """
 """
 _FILES = """
     SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.folder, f.added,
-        count(d.id) AS documents, coalesce(d.title, '') AS title, min(d.position) AS first
+        count(d.id) AS documents, count(d.newer) AS superseded, coalesce(d.title, '') AS title,
+        coalesce(json_extract(d.meta, '$.edition'), '') AS edition,
+        coalesce(json_extract(d.meta, '$.dated'), '') AS dated,
+        coalesce(json_extract(d.meta, '$.jurisdiction'), '') AS jurisdiction, min(d.position) AS first
     FROM files f LEFT JOIN documents d ON d.file = f.id GROUP BY f.id ORDER BY f.rowid
 """  # with min() beside it, SQLite takes the title from the row of the least position
 _IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
@@ -304,21 +366,39 @@ def _into(table: str, columns: str) -> str:
 
 
 def _document(row: sqlite3.Row) -> Document:
-    return Document(row["id"], row["file"], row["title"], row["name"], row["text"], json.loads(row["meta"]))
+    meta = json.loads(row["meta"])
+    return Document(row["id"], row["file"], row["title"], row["name"], row["text"], meta, row["newer"])
 
 
 def _passage(row: sqlite3.Row) -> Passage:
     meta = json.loads(row["meta"])
     kept = {key: meta[key] for key in _TOLD if meta.get(key)}
+    newer = printed(row["newer_title"], json.loads(row["newer_meta"])) if row["newer"] else ""
     return Passage(
         id=row["id"], document_id=row["document"], document=row["title"], section=row["section"], text=row["text"],
-        start=row["start"], end=row["end"], page=row["page"], newer=row["newer"], **kept,
+        start=row["start"], end=row["end"], page=row["page"], newer=row["newer"], superseded_by=newer, **kept,
     )  # fmt: skip
+
+
+def printed(title: str, meta: Mapping[str, Any]) -> str:
+    """A document as it is named where its text isn't shown: "Pneumothorax, edition 2023"."""
+    edition = f"edition {meta['edition']}" if meta.get("edition") else meta.get("dated")
+    return ", ".join(part for part in (title, edition) if part)
 
 
 def _case(row: sqlite3.Row) -> Case:
     values = {key: row[key] for key in ("id", "sha256", "report", "domain", "patient", "source", "taken", "look")}
     return Case(**values, labels=tuple(json.loads(row["labels"])))
+
+
+def _drop_case(db: sqlite3.Connection, case: Case) -> list[str]:
+    """With the vectors that nothing else needs; returns the picture's sha256 when no other case shows it."""
+    db.execute("DELETE FROM cases WHERE id = ?", (case.id,))
+    shared = db.execute("SELECT 1 FROM cases WHERE sha256 = ?", (case.sha256,)).fetchone()
+    said = db.execute("SELECT 1 FROM cases WHERE report = ?", (case.report,)).fetchone()
+    unused = ([] if shared else [case.sha256]) + ([] if said else [content_hash(case.report)])
+    db.executemany("DELETE FROM embeddings WHERE content = ?", [(content,) for content in unused])
+    return [] if shared else [case.sha256]
 
 
 def _names(meta: dict[str, Any]) -> list[str]:

@@ -28,16 +28,21 @@ STEPS = (
     CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
     INSERT INTO state VALUES ('revision', 0), ('indexed', -1);
     """,
-    # Files and cases know what they were added with, so that what is gone from there disappears; a document knows the
-    # edition that supersedes it; a case its place among the patient's studies and what its picture looks like.
+    # Files and cases know what they were added with, so that what is gone from there disappears: a case the lines of
+    # manifests that name it, each line by a salted hash of the picture it names. A document knows the edition that
+    # supersedes it; a case its place among the patient's studies and what its picture looks like.
     """
     ALTER TABLE files ADD COLUMN folder TEXT NOT NULL DEFAULT '';
     ALTER TABLE documents ADD COLUMN newer TEXT REFERENCES documents ON DELETE SET NULL;
     CREATE INDEX documents_newer ON documents (newer);
-    ALTER TABLE cases ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
     ALTER TABLE cases ADD COLUMN taken TEXT NOT NULL DEFAULT '';
     ALTER TABLE cases ADD COLUMN look TEXT NOT NULL DEFAULT '';
     CREATE INDEX cases_patient ON cases (patient, taken);
+    CREATE TABLE named (
+        manifest TEXT NOT NULL, line TEXT NOT NULL, "case" TEXT NOT NULL REFERENCES cases ON DELETE CASCADE,
+        PRIMARY KEY (manifest, line, "case")
+    );
+    CREATE INDEX named_case ON named ("case");
     CREATE TABLE statements (
         document TEXT NOT NULL REFERENCES documents ON DELETE CASCADE, start INTEGER NOT NULL, "end" INTEGER NOT NULL,
         passage TEXT NOT NULL, quote TEXT NOT NULL

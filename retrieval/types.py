@@ -29,6 +29,7 @@ class Passage:
     jurisdiction: str = ""
     dated: str = ""  # when it was published, as far as known: "2023", "2023-05", "2023-05-14"
     newer: str | None = None  # id of the document that supersedes this one's
+    superseded_by: str = ""  # that document, ready to print
     condensed_by: str = ""  # the model that wrote it from other passages; "" for a source's own words
 
 

@@ -136,7 +136,7 @@ def prior(offer: Json) -> str:
 
 def source(item: Json) -> str:
     """Where a passage or document comes from, in one line."""
-    return _joined([item["source"], _edition(item), item["jurisdiction"]])
+    return _joined([item["source"], _edition(item), item.get("dated", ""), item["jurisdiction"], _superseded(item)])
 
 
 def used(run: Json, number: int) -> list[Span]:
@@ -185,11 +185,17 @@ def with_references(run: Json) -> str:
 
 
 def _reference(item: Json) -> str:
-    return ", ".join(part for part in (item["title"], item["section"], item["source"], _edition(item)) if part)
+    parts = (item["title"], item["section"], item["source"], _edition(item), _superseded(item))
+    return ", ".join(part for part in parts if part)
 
 
 def _edition(item: Json) -> str:
     return strings.EDITION.format(edition=item["edition"]) if item["edition"] else ""
+
+
+def _superseded(item: Json) -> str:
+    """Runs that were kept by an older Consult don't say."""
+    return strings.SUPERSEDED.format(by=item["superseded_by"]) if item.get("superseded_by") else ""
 
 
 def details(result: Json) -> str:
@@ -218,6 +224,9 @@ def report(report: Json) -> str:
     for name, label in strings.REPORT.items():
         if name != "skipped" and report.get(name):
             lines.append(note(strings.REPORT_LINE.format(what=label, names=", ".join(map(str, report[name])))))
+    for old, new in report.get("superseded", ()):
+        lines.append(note(strings.REPORT_SUPERSEDED.format(old=old, new=new)))
+    lines += [note(strings.REPORT_UNDECIDED.format(doubt=doubt)) for doubt in report.get("undecided", ())]
     for file, why in report.get("skipped", ()):
         told = strings.LEFT_OUT.format(what=file, why=why)
         lines.append(note(strings.REPORT_LINE.format(what=strings.REPORT["skipped"], names=told), "warning"))

@@ -79,6 +79,7 @@ EVIDENCE = "Evidence"
 RELEVANCE = "Relevance {percent:.0f} %"
 RELEVANCE_HELP = "How well this fits the question, from 0 to 100 %"
 EDITION = "edition {edition}"
+SUPERSEDED = "superseded by {by}"
 PAGE = "page {page}"
 SCORES = "How it was found"
 SCORES_HELP = "Raw score of each search that found it. They are not comparable with each other."
@@ -123,7 +124,15 @@ ADD_FILES = "Documents"
 ADD_HELP = "Markdown, HTML, PDF, DOCX, text or JSONL. A file with the name of an earlier one replaces it."
 ADD_BUTTON = "Add to the knowledge base"
 ADDING = "Reading the documents and building the index. This can take a minute…"
-REPORT = {"added": "Added", "replaced": "Replaced", "unchanged": "Unchanged", "skipped": "Skipped"}
+REPORT = {
+    "added": "Added",
+    "replaced": "Replaced",
+    "unchanged": "Unchanged",
+    "removed": "Removed",
+    "skipped": "Skipped",
+}
+REPORT_SUPERSEDED = "Superseded: {old}, by {new}"
+REPORT_UNDECIDED = "Undecided: {doubt}"
 REPORT_LINE = "{what}: {names}"
 NOTHING_CHANGED = "Nothing changed."
 SECTION = "Section to highlight"

@@ -11,7 +11,7 @@ from typing import Any
 
 from assistant.errors import BadInput, Busy, ConsultError, Misconfigured, Unavailable
 
-_BY_EXIT_CODE: dict[int, type[ConsultError]] = {2: BadInput, 3: Misconfigured, 4: Unavailable}
+_BY_EXIT_CODE: dict[int, type[ConsultError]] = {2: BadInput, 3: Misconfigured, 4: Unavailable, 5: Busy}
 
 
 class Keeper:
@@ -31,7 +31,7 @@ class Keeper:
         """What the command reports, from its JSON. Raises the command's own error: its exit code says which, the last
         line of its complaint says why."""
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "assistant.cli", "knowledge", *arguments, "--json",
+            sys.executable, "-m", "assistant.cli", "knowledge", *arguments, "--no-wait", "--json",
             env={**os.environ, "CONSULT_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "4096"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

@@ -4,21 +4,23 @@ The library is shared by all users of an installation. It is read here, and writ
 another process: no index is built in this one.
 """
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, File, Query, Response, UploadFile, status
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from assistant.api.desk import Here, User
 from assistant.api.studies import PNG
-from assistant.errors import BadInput
+from assistant.errors import BadInput, NotFound
 from assistant.events import EvidenceItem
 from assistant.evidence import shown
 from assistant.imaging.pixels import thumbnail, to_png
 from assistant.study import Picture
+from retrieval.library import Document, printed
 from retrieval.types import Query as Lookup
 
 router = APIRouter(prefix="/v1", tags=["Knowledge"])
@@ -31,6 +33,9 @@ class DocumentOut(BaseModel):
     source: str
     edition: str
     jurisdiction: str
+    dated: str = Field(description="when it was published, as far as known: 2023, 2023-05, 2023-05-14")
+    newer: str | None = Field(description="id of the document that supersedes it")
+    superseded_by: str = Field(description="that document, ready to print")
     domain: str | None
     characters: int
 
@@ -55,6 +60,9 @@ class PassageOut(BaseModel):
     source: str
     edition: str
     jurisdiction: str
+    dated: str
+    newer: str | None
+    superseded_by: str
 
 
 class DocumentDetail(DocumentOut):
@@ -83,9 +91,9 @@ def index(
     desk: Here, user: User, offset: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 200
 ) -> DocumentPage:
     documents = desk.assistant.library.documents()
-    return DocumentPage(
-        items=[DocumentOut(**_head(d)) for d in documents[offset : offset + limit]], total=len(documents)
-    )
+    known = {document.id: document for document in documents}
+    shown = [DocumentOut(**_head(d, known.get(d.newer or ""))) for d in documents[offset : offset + limit]]
+    return DocumentPage(items=shown, total=len(documents))
 
 
 @router.post("/knowledge", status_code=status.HTTP_201_CREATED, summary="Add documents")
@@ -117,9 +125,10 @@ async def add(
 def search(
     desk: Here, user: User, q: Annotated[str, Query(min_length=1, max_length=2000)],
     k: Annotated[int, Query(ge=1, le=50)] = 10,
+    editions: Annotated[Literal["current", "all"], Query(description="all: superseded ones too")] = "current",
 ) -> SearchOut:  # fmt: skip
     """Each hit with the raw score of every leg that found it and its calibrated relevance."""
-    evidence = desk.assistant.retriever.retrieve(Lookup(text=q, k=k))
+    evidence = desk.assistant.retriever.retrieve(Lookup(text=q, k=k, all_editions=editions == "all"))
     return SearchOut(query=q, hits=[shown(item) for item in evidence.items], considered=evidence.considered)
 
 
@@ -128,7 +137,10 @@ def show(desk: Here, user: User, document_id: str) -> DocumentDetail:
     library = desk.assistant.library
     document = library.document(document_id)
     passages = [PassageOut(**asdict(passage)) for passage in library.passages(document_id)]
-    return DocumentDetail(**_head(document), meta=document.meta, text=document.text, passages=passages)
+    newer = None
+    with suppress(NotFound):
+        newer = library.document(document.newer) if document.newer else None
+    return DocumentDetail(**_head(document, newer), meta=document.meta, text=document.text, passages=passages)
 
 
 @router.delete("/knowledge/{document_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Remove a document")
@@ -163,12 +175,13 @@ def case_picture(
     return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
 
 
-def _head(document: Any) -> dict[str, Any]:
+def _head(document: Document, newer: Document | None) -> dict[str, Any]:
     meta = document.meta
-    told = {name: str(meta.get(name) or "") for name in ("source", "edition", "jurisdiction")}
+    told = {name: str(meta.get(name) or "") for name in ("source", "edition", "jurisdiction", "dated")}
     return {
         "id": document.id, "title": document.title, "name": document.name, "domain": meta.get("domain"),
-        "characters": len(document.text), **told,
+        "characters": len(document.text), "newer": newer and newer.id,
+        "superseded_by": printed(newer.title, newer.meta) if newer else "", **told,
     }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-PLAIN = ("domain", "edition", "jurisdiction", "kind", "license", "url", "file_dated")
+PLAIN = ("domain", "edition", "jurisdiction", "organisation", "supersedes", "kind", "license", "url", "file_dated")
+LISTS = ("aliases", "terms", "supersedes")
 DATED = ("dated", "published", "date", "publication_date")  # the first that holds a date wins
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -19,7 +20,7 @@ def kept(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What of a front matter or its like is kept: strings, lists of strings, and when it was published."""
     source = meta.get("source") or _sources(meta.get("sources"))
     found: dict[str, Any] = {key: str(meta[key]) for key in PLAIN if meta.get(key)}
-    found |= {key: [str(v) for v in meta[key]] for key in ("aliases", "terms") if isinstance(meta.get(key), list)}
+    found |= {key: [str(v) for v in meta[key]] for key in LISTS if isinstance(meta.get(key), list)}
     day = next((day for day in (dated(meta.get(key)) for key in DATED) if day), "")
     return found | ({"source": str(source)} if source else {}) | ({"dated": day} if day else {})
 

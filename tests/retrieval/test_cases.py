@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
-from retrieval.cases import _line, find_manifest, picture_digest, pixels_of, read_manifest
+from retrieval.cases import _line, find_manifest, picture_digest, pixels_of, read_manifest, taken_of
 from retrieval.errors import BadInput
 from tests.retrieval.conftest import picture
 
@@ -94,11 +94,40 @@ def test_labels(found: object, labels: tuple[str, ...]) -> None:
     assert _line({"image": "a", "report": "x", "findings": found}, Path()).labels == labels
 
 
+@pytest.mark.parametrize(
+    ("row", "taken"),
+    [
+        ({"date": "2023-05-14"}, "2023-05-14"),
+        ({"date": 20230514}, "2023-05-14"),
+        ({"taken": "2023-05-14T08:30:00Z"}, "2023-05-14T08:30:00"),
+        ({"taken": "2023-05"}, "2023-05"),
+        ({"date": 2023}, "2023"),
+        ({"date": "", "day": "12"}, "000000012"),
+        ({"order": 2023}, "000002023"),
+        ({"day": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_when_a_picture_was_taken(row: dict[str, object], taken: str) -> None:
+    assert _line({"image": "a", "report": "x", **row}, Path()).taken == taken
+
+
+@pytest.mark.parametrize("row", [{"date": "14/05/2023"}, {"day": [1]}, {"date": "2023-13-01"}, {"order": True}])
+def test_a_time_that_is_none_is_told(row: dict[str, object]) -> None:
+    with pytest.raises(BadInput, match="ISO date"):
+        _line({"image": "a", "report": "x", **row}, Path())
+
+
+@given(st.lists(st.integers(-(10**6), 10**6).map(lambda n: n / 4)))
+def test_numbers_sort_as_their_texts_do(numbers: list[float]) -> None:
+    assert sorted(numbers) == sorted(numbers, key=lambda number: taken_of(number, counted=True) or "")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
 )
-KEYS = st.sampled_from(["image", "file", "report", "patient", "domain", "labels", "findings", "source"])
+KEYS = st.sampled_from(["image", "file", "report", "patient", "domain", "labels", "findings", "source", "date", "day"])
 
 
 @given(JSON | st.dictionaries(KEYS, JSON))

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 
 from retrieval import cases, commands
 from retrieval.encoders.bundle import Names
-from retrieval.errors import BadInput, EncoderMismatch, Misconfigured, NotFound
+from retrieval.errors import BadInput, Busy, EncoderMismatch, Misconfigured, NotFound
+from retrieval.ingest import exclusive
 from tests.retrieval.conftest import CHILD_ENV, picture
 
 
@@ -83,6 +85,46 @@ def test_add_list_search_remove(run: Run, guides: Path) -> None:
 
     assert json.loads(run("remove", listed["files"][0]["id"], "--json")) == {"removed": 1}
     assert json.loads(run("list", "--json"))["files"] == []
+
+
+def test_editions_are_shown(run: Run, guides: Path) -> None:
+    for year in (2010, 2023):
+        head = f"title: Pneumothorax\nedition: {year}\ndated: {year}-05\njurisdiction: UK\nsource: BTS, Guideline"
+        (guides / f"{year}.md").write_text(f"---\n{head}\n---\n# Pneumothorax\n\nAspirate a pneumothorax ({year}).")
+    assert "superseded guides/2010.md: by guides/2023.md" in run("add", str(guides))
+    rows = {file["name"]: (file["edition"], file["superseded"]) for file in json.loads(run("list", "--json"))["files"]}
+    assert (rows["guides/2010.md"], rows["guides/2023.md"]) == (("2010", 1), ("2023", 0))
+    assert "superseded" in run("list")
+    asked = "aspirate pneumothorax"
+    assert "BTS, Guideline · edition 2023 · 2023-05 · UK" in run("search", asked)
+    assert "2010" not in run("search", asked)
+    assert "superseded by Pneumothorax, edition 2023" in run("search", asked, "--all-editions")
+    (guides / "2023.md").unlink()
+    assert "1 removed" in (said := run("add", str(guides)))
+    assert "removed guides/2023.md" in said
+    assert "edition 2010" in run("search", asked)
+    (guides / "2010.md").unlink()
+    (guides / "effusion.md").unlink()
+    (guides / "broken.pdf").unlink()
+    with pytest.raises(BadInput, match="Is its disk mounted"):
+        run("add", str(guides))
+    assert json.loads(run("remove", str(guides), "--json")) == {"removed": 2}
+
+
+def test_a_second_command_waits_or_refuses(run: Run, guides: Path, home: Path) -> None:
+    run("add", "--bundled")
+    with exclusive(home):
+        for words in (("add", str(guides)), ("remove", "x"), ("rebuild",)):
+            with pytest.raises(Busy, match="under way"):
+                run(*words, "--no-wait")
+    child = [sys.executable, "-c", f"from pathlib import Path; from retrieval.ingest import exclusive\n"
+             f"with exclusive(Path({str(home)!r})): print(flush=True); input()"]  # fmt: skip
+    with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=CHILD_ENV) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()
+        threading.Timer(0.5, other.stdin.close).start()
+        assert "1 added" in run("add", str(guides))  # by default it waits
 
 
 def test_the_demonstration_cards(run: Run) -> None:

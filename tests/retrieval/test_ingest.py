@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from assistant.imaging import read_picture, read_study
 from eval.phantoms.dicom import to_dicom
 from eval.phantoms.phantom import make_phantom
 from retrieval import ingest
-from retrieval.cases import read_plain
+from retrieval.cases import look_of, read_plain
 from retrieval.db import patient_hash, salt_of
 from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
@@ -30,6 +31,7 @@ from retrieval.readers import Draft, Span, read_document
 from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
 from retrieval.types import Filter, Leg, Query
+from retrieval.weigh import Selection
 from tests.retrieval.conftest import CHILD_ENV, WordEncoder, bag_of_words, picture
 from tests.retrieval.pdfs import PICTURE, encrypted, pdf
 
@@ -323,6 +325,48 @@ def test_bundled_cards_are_one_passage_a_section(library: Library, store: Memory
     assert all(p.source and p.domain and p.edition for p in passages)
 
 
+# Editions
+
+
+def edition(year: int, text: str = "Aspirate a large pneumothorax.") -> Source:
+    head = f"title: Pneumothorax\nedition: {year}\njurisdiction: UK\nsource: BTS, Guideline, {year}"
+    return source(f"{year}.md", f"---\n{head}\n---\n# Pneumothorax\n\n{text} ({year})")
+
+
+def found(library: Library, store: MemoryStore, encoders: Encoders, all_editions: bool = False) -> dict[str, str]:
+    retriever = Retriever(store, library, encoders, Selection(floor=0, k_max=9, gamma=9))
+    evidence = retriever.retrieve(Query("aspirate a large pneumothorax", all_editions=all_editions))
+    return {item.content.edition: item.content.superseded_by for item in evidence.items}  # type: ignore[union-attr]
+
+
+def test_a_newer_edition_supersedes_the_older_until_it_is_removed(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    add_documents(library, store, encoders, [edition(2010)])
+    assert found(library, store, encoders) == {"2010": ""}
+    report = add_documents(library, store, encoders, [edition(2023), edition(2003)])
+    assert sorted(report.superseded) == [("2003.md", "2023.md"), ("2010.md", "2023.md")]
+    assert found(library, store, encoders) == {"2023": ""}
+    by = "Pneumothorax, edition 2023"
+    assert found(library, store, encoders, True) == {"2023": "", "2010": by, "2003": by}
+    again = add_documents(library, store, encoders, [edition(2010)])
+    assert (again.superseded, again.generation) == ([], None)
+    assert {file.name: file.superseded for file in library.files()} == {"2010.md": 1, "2003.md": 1, "2023.md": 0}
+
+    (newest,) = (file.id for file in library.files() if file.edition == "2023")
+    ingest.remove(library, store, encoders, newest)
+    assert found(library, store, encoders) == {"2010": ""}
+
+
+def test_what_cannot_be_put_in_order_is_told_and_stands(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    undated = source("x.md", "---\nsource: BTS, Guideline\njurisdiction: UK\n---\n# Pneumothorax\n\nAspirate.")
+    report = add_documents(library, store, encoders, [edition(2010), undated])
+    assert report.superseded == []
+    assert "2010.md, x.md" in report.undecided[0]
+
+
 # Cases
 
 
@@ -364,6 +408,89 @@ def test_case_folders(folder: Path, library: Library, store: MemoryStore, encode
     ]
 
 
+def studies(folder: Path, *rows: object, name: str = "studies.jsonl") -> Path:
+    (folder / name).write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return folder / name
+
+
+FIRST, SECOND = {"image": "0.png", "report": "Effusion."}, {"image": "1.png", "report": "Nodule."}
+
+
+def test_a_line_that_left_the_manifest_takes_its_case_along(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    add_cases(library, store, encoders, studies(folder, FIRST, SECOND), read_plain)
+    first, second = library.cases()
+    report = add_cases(library, store, encoders, studies(folder, SECOND), read_plain)
+    assert (report.removed, report.unchanged) == ([first.id], ["line 1"])
+    assert library.cases() == [second]
+    assert [path.name for path in (library.home / "blobs").iterdir()] == [second.sha256]
+    assert store.manifest is not None
+    assert store.manifest.records == 1
+    assert add_cases(library, store, encoders, studies(folder, SECOND), read_plain).generation is None
+
+
+def test_a_case_stays_while_any_manifest_names_it(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    add_cases(library, store, encoders, studies(folder, FIRST, SECOND), read_plain)
+    add_cases(library, store, encoders, studies(folder, FIRST, name="other.jsonl"), read_plain)
+    assert add_cases(library, store, encoders, studies(folder, SECOND), read_plain).removed == []
+    other = studies(folder, SECOND, name="other.jsonl")
+    assert len(add_cases(library, store, encoders, other, read_plain).removed) == 1
+    assert [case.report for case in library.cases()] == ["Nodule."]
+
+
+def test_a_line_that_cannot_be_read_this_time_keeps_its_case(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    manifest = studies(folder, FIRST, SECOND)
+    add_cases(library, store, encoders, manifest, read_plain)
+    (folder / "0.png").rename(folder / "away.png")
+    report = add_cases(library, store, encoders, manifest, read_plain)
+    assert (report.removed, report.skipped) == ([], [("line 1", "its picture is not there; its earlier version stays")])
+    report = add_cases(library, store, encoders, studies(folder, "{broken", SECOND), read_plain)
+    assert report.removed == []
+    assert report.skipped[-1] == ("studies.jsonl", "1 cases may have left it; mend its bad lines to know")
+    report = add_cases(library, store, encoders, studies(folder, {"image": "0.png"}, SECOND), read_plain)
+    assert report.removed == []
+    with pytest.raises(BadInput, match="holds 2 that it named"):
+        add_cases(library, store, encoders, studies(folder), read_plain)
+    assert len(library.cases()) == 2
+
+
+def test_another_picture_in_the_same_place_replaces_the_case(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    manifest = studies(folder, FIRST)
+    add_cases(library, store, encoders, manifest, read_plain)
+    (old,) = library.cases()
+    (folder / "1.png").rename(folder / "0.png")
+    report = add_cases(library, store, encoders, manifest, read_plain)
+    assert (report.added, report.removed) == (["line 1"], [old.id])
+    assert len(library.cases()) == 1
+
+
+def test_removing_a_manifests_cases_on_purpose(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    manifest = studies(folder, FIRST, SECOND)
+    add_cases(library, store, encoders, manifest, read_plain)
+    assert ingest.remove(library, store, encoders, str(manifest)) == 2
+    assert library.counts()["cases"] == 0
+
+
+def test_when_it_was_taken_and_what_it_looks_like(
+    folder: Path, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    rows = {**FIRST, "date": "2023-05-14"}, {**SECOND, "day": 12}
+    add_cases(library, store, encoders, studies(folder, *rows), read_plain)
+    first, second = library.cases()
+    assert (first.taken, second.taken) == ("2023-05-14", "000000012")
+    assert (len(first.look), first.look) == (64, look_of(picture("effusion", 0)))
+    assert first.look != second.look
+
+
 def test_cases_from_csv(folder: Path, library: Library, store: MemoryStore, encoders: Encoders) -> None:
     (folder / "m.csv").write_text('image,report,labels\n1.png,"Nodule, left.",nodule; mass\n')
     assert add_cases(library, store, encoders, folder / "m.csv", read_plain).added == ["line 2"]
@@ -396,6 +523,21 @@ def test_one_ingestion_at_a_time(library: Library, store: MemoryStore, encoders:
     with ingest.exclusive(library.home), pytest.raises(Busy, match="Another ingestion"):
         add_documents(library, store, encoders, [source("a.md", CARD)])
     assert add_documents(library, store, encoders, [source("a.md", CARD)]).added == ["a.md"]
+
+
+def test_a_second_ingestion_waits_for_its_turn(library: Library, store: MemoryStore, encoders: Encoders) -> None:
+    waits, reports = threading.Event(), []
+
+    def second() -> None:
+        reports.append(add_documents(library, store, encoders, [source("a.md", CARD)], waiting=waits.set))
+
+    thread = threading.Thread(target=second)
+    with ingest.exclusive(library.home):
+        thread.start()
+        assert waits.wait(30)
+        assert library.counts()["files"] == 0
+    thread.join(30)
+    assert reports[0].added == ["a.md"]
 
 
 def test_a_full_disk_leaves_the_old_generation(library: Library, encoders: Encoders) -> None:

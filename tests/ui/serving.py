@@ -89,7 +89,7 @@ class FakeLibrary:
         if id_ != "d1":
             raise NotFound("There is no such document in the library.")
         meta = {"source": SOURCE, "edition": "2023", "jurisdiction": "United Kingdom", "domain": "chest_xray"}
-        return SimpleNamespace(id="d1", title="Pleural effusion", name="effusion.md", text=CARD, meta=meta)
+        return SimpleNamespace(id="d1", title="Pleural effusion", name="effusion.md", text=CARD, meta=meta, newer=None)
 
     def passages(self, document_id: str) -> list[Passage]:
         return passages()

@@ -38,7 +38,8 @@ class FakeLibrary:
         if id_ != "d1":
             raise NotFound("There is no such document in the library.")
         meta = {"source": "A guideline, 2020", "edition": 2020}
-        return SimpleNamespace(id="d1", file="f", title="Pleural effusion", name="effusion.md", text=TEXT, meta=meta)
+        return SimpleNamespace(id="d1", file="f", title="Pleural effusion", name="effusion.md", text=TEXT, meta=meta,
+                               newer=None)  # fmt: skip
 
     def documents(self) -> list[Any]:
         return [self.document("d1")]

@@ -31,6 +31,7 @@ def test_reading_the_library(client: TestClient) -> None:
     page = client.get("/v1/knowledge").json()
     assert page == {"items": [{"id": "d1", "title": "Pleural effusion", "name": "effusion.md", "edition": "2020",
                                "source": "A guideline, 2020", "jurisdiction": "", "domain": None,
+                               "dated": "", "newer": None, "superseded_by": "",
                                "characters": len(TEXT)}], "total": 1}  # fmt: skip
     document = client.get("/v1/knowledge/d1").json()
     (passage,) = document["passages"]
@@ -61,7 +62,7 @@ def test_adding_runs_the_command_elsewhere(client: TestClient, settings: Setting
     answer = client.post("/v1/knowledge", files=CARD)
     path = settings.home / "uploads" / "effusion.md"
     assert (answer.status_code, answer.json()) == (201, {
-        "args": ["knowledge", "add", str(path), "--json"], "home": str(settings.home),
+        "args": ["knowledge", "add", str(path), "--no-wait", "--json"], "home": str(settings.home),
         "text": "# Effusion\n\nBlunted angle."})  # fmt: skip
     assert not path.exists()
 
@@ -76,6 +77,7 @@ def test_adding_runs_the_command_elsewhere(client: TestClient, settings: Setting
         ),
         ("print(json.dumps({'skipped': [['secret.pdf', 'No text in it.']]})); sys.exit(2)", 422, "No text in it."),
         ("print('The disk is full.', file=sys.stderr); sys.exit(4)", 503, "The disk is full."),
+        ("print('Another ingestion is under way.', file=sys.stderr); sys.exit(5)", 409, "Another ingestion"),
         ("raise RuntimeError('xyzzy')", 503, "consult doctor"),
         ("os.kill(os.getpid(), 9)", 503, "consult doctor"),
     ],
@@ -117,7 +119,7 @@ def test_removing(client: TestClient, command: Any, tmp_path: Path) -> None:
     command(f"pathlib.Path('{tmp_path}/seen').write_text(' '.join(args)); print('{{}}')")
     assert client.delete("/v1/knowledge/nope").status_code == 404
     assert client.delete("/v1/knowledge/d1").status_code == 204
-    assert (tmp_path / "seen").read_text() == "knowledge remove d1 --json"
+    assert (tmp_path / "seen").read_text() == "knowledge remove d1 --no-wait --json"
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden.md", "x" * 300 + ".md"])
