@@ -66,13 +66,11 @@ def list_files(as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps({"files": [asdict(file) for file in files], "counts": counts}, ensure_ascii=False))
         return
-    identifier = Column("id", min_width=36, no_wrap=True)  # a UUID, whole
-    table = Table(identifier, Column("name", overflow="fold"), Column("edition", min_width=10), "added")
+    table = Table(Column("id", min_width=36, no_wrap=True), Column("name", overflow="fold"), "edition")  # a UUID, whole
     for file in files:
         title = file.title if file.documents == 1 else f"{file.documents} documents"
-        table.add_row(
-            file.id, f"{escape(file.name)}\n[dim]{escape(title)}[/dim]", escape(_edition(file)), file.added[:10]
-        )
+        told = f"{escape(file.name)}\n[dim]{escape(title)}[/dim]"
+        table.add_row(f"{file.id}\n[dim]added {file.added[:10]}[/dim]", told, escape(_edition(file)))
     console = Console()
     console.print(table)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
@@ -246,7 +244,7 @@ def _print_evidence(evidence: "Evidence", as_json: bool) -> None:
 
 
 def _edition(file: "File") -> str:
-    """Edition or date of a file's first document and where it holds; and whether newer editions supersede the file's."""
+    """Edition or date of its first document, where it holds, and whether newer editions supersede what is in it."""
     old = "superseded" if file.superseded == file.documents else f"{file.superseded} superseded"
     told = (file.edition or file.dated, file.jurisdiction, old if file.superseded else "")
     return "\n".join(part for part in told if part)
