@@ -27,7 +27,7 @@ from eval.leaks import (
     trace,
 )  # fmt: skip
 from eval.phantoms import make_phantom
-from retrieval.cases import picture_digest
+from retrieval.cases import look_of, picture_digest
 from retrieval.db import patient_hash, salt_of
 from retrieval.library import Library
 from retrieval.types import Case
@@ -245,3 +245,14 @@ def test_a_library_is_seen_by_its_cases(own_home: Path) -> None:
     assert [one.patient for one in seen.traces] == [hashed, None]
     test = Seen("exam", (trace("a", [resized(PHANTOMS[1])], "P1"),))
     assert leaks(test, seen) == [Leak("patient", "a", "case-1"), Leak("near-duplicate picture", "a", "case-2")]
+
+
+def test_a_picture_that_ingestion_looked_at_is_not_read_again(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("case", picture_digest(PHANTOMS[0]), "Clear.", look=look_of(PHANTOMS[0]))
+    with Library(own_home) as library:
+        library.put_case(case, PHANTOMS[0])
+        monkeypatch.setattr(library, "picture", None)
+        (seen,) = library_seen(library).traces
+    (own,) = (trace("own", [PHANTOMS[0]]),)
+    np.testing.assert_array_equal(seen.hashes, own.hashes)
+    assert seen.sha256 == own.sha256

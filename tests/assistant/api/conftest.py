@@ -63,6 +63,7 @@ class FakeLibrary:
 
 class FakeRetriever:
     def retrieve(self, query: Query) -> Evidence:
+        self.asked = query
         return Evidence((Item(1, PASSAGE, {"bm25": 3.25}, 0.9),), considered=7)
 
 

@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 
 from assistant.api import keeper
 from assistant.settings import Settings
-from tests.assistant.api.conftest import TEXT, wait_for
+from retrieval.library import Document
+from tests.assistant.api.conftest import TEXT, FakeAssistant, wait_for
 
 CARD = {"files": ("effusion.md", b"# Effusion\n\nBlunted angle.", "text/markdown")}
 
@@ -44,6 +45,30 @@ def test_search_gives_each_legs_score(client: TestClient) -> None:
     found = client.get("/v1/knowledge/search", params={"q": "effusion", "k": 3}).json()
     assert (found["hits"][0]["scores"], found["hits"][0]["relevance"], found["considered"]) == ({"bm25": 3.25}, 0.9, 7)
     assert client.get("/v1/knowledge/search").status_code == 422
+
+
+def test_all_editions_are_searched_when_asked_for(client: TestClient, fake: FakeAssistant) -> None:
+    for editions, asked in (({}, False), ({"editions": "current"}, False), ({"editions": "all"}, True)):
+        client.get("/v1/knowledge/search", params={"q": "effusion", **editions})
+        assert fake.retriever.asked.all_editions is asked
+    assert client.get("/v1/knowledge/search", params={"q": "effusion", "editions": "old"}).status_code == 422
+
+
+def test_a_superseded_document_says_by_which(client: TestClient, fake: FakeAssistant) -> None:
+    old = Document("old", "f", "Pneumothorax", "old.md", "Aspirate.", {"edition": "2010", "dated": "2010-05"}, "new")
+    new = Document("new", "g", "Pneumothorax", "new.md", "Aspirate.", {"edition": "2023"})
+    fake.library.documents = lambda: [old, new]  # type: ignore[method-assign]
+    fake.library.document = {"old": old, "new": new}.__getitem__  # type: ignore[method-assign]
+    items = client.get("/v1/knowledge").json()["items"]
+    assert [(item["newer"], item["superseded_by"]) for item in items] == [
+        ("new", "Pneumothorax, edition 2023"), (None, ""),
+    ]  # fmt: skip
+    detail = client.get("/v1/knowledge/old").json()
+    assert (detail["newer"], detail["superseded_by"], detail["dated"]) == (
+        "new",
+        "Pneumothorax, edition 2023",
+        "2010-05",
+    )
 
 
 def test_a_case_and_its_picture(client: TestClient) -> None:
