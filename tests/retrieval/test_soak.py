@@ -25,6 +25,7 @@ from tests.retrieval.conftest import CHILD_ENV, WordEncoder
 
 KILLS, FILES, SECTIONS, BEFORE = 10, 400, 5, 20  # so many files are in the library, and served, before it starts
 WORDS = ("effusion", "pneumothorax", "cardiomegaly", "retinopathy", "nodule", "oedema", "fracture", "haemorrhage")
+SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "je", "ki", "lo", "mu")
 FILL = """
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ READ = """
 import json, sys, time, traceback
 from pathlib import Path
 from threading import Thread
-from tests.retrieval.test_soak import asked, opened, BEFORE
+from tests.retrieval.test_soak import BEFORE, asked, called, opened
 
 stop = []
 Thread(target=lambda: stop.append(sys.stdin.read()), daemon=True).start()
@@ -54,7 +55,7 @@ with opened(Path(sys.argv[1]), sys.argv[2]) as retriever:
         number, started = count % BEFORE, time.perf_counter()
         try:
             titles = [item.content.document for item in asked(retriever, number).items]
-            if f"Subject{number:03}" not in titles:
+            if called(number) not in titles:
                 failures.append(f"{number}: {titles}")
         except Exception:
             failures.append(traceback.format_exc())
@@ -87,12 +88,13 @@ class opened:
             pass
 
 
-def subject(number: int) -> str:
-    return f"Subject{number:03} {WORDS[number % len(WORDS)]}"
+def called(number: int) -> str:
+    """A word that no other document holds."""
+    return "Syndrome" + "".join(SYLLABLES[int(digit)] for digit in f"{number:03}")
 
 
 def asked(retriever: Retriever, number: int) -> object:
-    return retriever.retrieve(Query(f"{subject(number)} management"))
+    return retriever.retrieve(Query(f"{called(number)} management"))
 
 
 def write(folder: Path, numbers: range) -> None:
@@ -100,10 +102,10 @@ def write(folder: Path, numbers: range) -> None:
     for number in numbers:
         draw = random.Random(number)
         sections = [
-            f"## Section {at}\n{subject(number)} management: {' '.join(draw.choices(WORDS, k=30))}."
+            f"## Section {at}\n{called(number)} management: {' '.join(draw.choices(WORDS, k=30))}."
             for at in range(SECTIONS)
         ]
-        (folder / f"{number:03}.md").write_text(f"# Subject{number:03}\n\n" + "\n\n".join(sections))
+        (folder / f"{number:03}.md").write_text(f"# {called(number)}\n\n" + "\n\n".join(sections))
 
 
 def filling(home: Path, docs: Path, kind: str) -> subprocess.Popen[str]:
@@ -111,9 +113,20 @@ def filling(home: Path, docs: Path, kind: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=CHILD_ENV)
 
 
+def until_new(child: subprocess.Popen[str]) -> list[str]:
+    """What an ingestion says until it has stored its first new file."""
+    assert child.stdout is not None
+    lines = []
+    for line in child.stdout:
+        lines.append(line.rstrip())
+        if lines[-1] == f"reading documents: {BEFORE + 1}":
+            break
+    return lines
+
+
 @dataclass
 class Truth:
-    """What an undisturbed ingestion leaves, and the seconds from its first sign to its end."""
+    """What an undisturbed ingestion leaves, and the seconds from its first new file to its end."""
 
     seconds: float
     passages: list[str]
@@ -131,10 +144,10 @@ def state(home: Path, kind: str) -> tuple[list[str], list[list[tuple[str, float]
 
 def undisturbed(home: Path, docs: Path, kind: str) -> Truth:
     with filling(home, docs, kind) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
+        lines = until_new(child)
         started = time.perf_counter()
-        assert child.stdout.read().rstrip().endswith("done")
+        lines += child.communicate()[0].splitlines()
+        assert lines[-1] == "done"
         seconds = time.perf_counter() - started
     return Truth(seconds, *state(home, kind))
 
@@ -172,14 +185,13 @@ def one_kill(home: Path, docs: Path, kind: str, after: float) -> dict[str, objec
     with subprocess.Popen(command, text=True, env=CHILD_ENV, **pipes) as reader:  # type: ignore[call-overload]
         assert reader.stdout.readline().strip() == "reading"
         with filling(home, docs, kind) as child:
-            assert child.stdout is not None
-            first = child.stdout.readline()
+            lines = until_new(child)
             time.sleep(after)
             child.send_signal(signal.SIGKILL)
-            lines = (first + child.stdout.read()).splitlines()
+            lines += child.communicate()[0].splitlines()
         time.sleep(0.5)  # the reader goes on
         said = json.loads(reader.communicate()[0])
-    assert said["failures"] == []
+    assert said["failures"] == [], said
     done = max([int(line.split(": ")[1]) for line in lines if line.startswith("reading documents")], default=0)
     with Library(home) as library:
         files = sorted(file.name for file in library.files())
