@@ -131,10 +131,9 @@ def _among(group: Sequence[Document]) -> tuple[dict[str, str], list[str]]:
     places: dict[tuple[Place, str], list[Document]] = defaultdict(list)
     for document in group:
         places[place_of(document), "" if document.meta.get("edition") else document.file].append(document)
-    known = {place for place, _ in places}
-    if len(known) == 1:
+    if len({place for place, _ in places}) == 1:
         return {}, []
-    if len(known) > MANY:
+    if len(places) > MANY:
         return {}, [f"{group[0].title}: more than {MANY} editions, so this is taken for a heading; all stand."]
     newer = {row: [other for other in places if _may(row, other) and compare(row[0], other[0]) == -1] for row in places}
     steps: dict[str, str] = {}
