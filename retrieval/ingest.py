@@ -82,9 +82,9 @@ def _below(folder: Path) -> list[Path]:
     """Its files and those of the folders in it, sorted; links to folders aren't followed, only listed."""
     closed: list[Path] = []
     files: list[Path] = []
-    for place, inside, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        inside[:] = [name for name in inside if not name.startswith(".")]
-        links = [name for name in inside if os.path.islink(os.path.join(place, name))]
+    for place, below, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        below[:] = [name for name in below if not name.startswith(".")]
+        links = [name for name in below if os.path.islink(os.path.join(place, name))]
         files += [Path(place, name) for name in names + links if not name.startswith(".")]
     return sorted(files + closed) or [folder]
 
