@@ -17,7 +17,7 @@ from rich.console import Console
 
 from assistant.settings import load_settings
 from eval.exam.library import phantom_cases
-from retrieval.cases import picture_reader, read_manifest
+from retrieval.cases import picture_reader, pixels_of, read_manifest
 from retrieval.embed import IMAGE_BATCH
 from retrieval.encoders.bundle import Encoders, load
 from retrieval.errors import BadInput
@@ -47,10 +47,9 @@ def whole(manifest: Path, home: Path, encoders: Encoders, phases: dict[str, floa
 def bare(files: Sequence[Path], encoders: Encoders) -> float:
     """Seconds to decode, preprocess and run the image encoder, a batch at a time."""
     assert encoders.image_text is not None
-    read = picture_reader()
     start = time.perf_counter()
     for at in range(0, len(files), IMAGE_BATCH):
-        encoders.image_text.encode_images([read(file, b"bench")[0] for file in files[at : at + IMAGE_BATCH]])
+        encoders.image_text.encode_images([pixels_of(file) for file in files[at : at + IMAGE_BATCH]])
     return time.perf_counter() - start
 
 
