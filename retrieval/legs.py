@@ -11,12 +11,19 @@ import numpy as np
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, named
 from retrieval.errors import EncoderMismatch
+from retrieval.fuse import reciprocal_rank
 from retrieval.question import search_words
 from retrieval.types import Hit, Image, Leg, Manifest, Query, Vector
 
 IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, BM25 = "image→case", "image→passage", "text→passage", "bm25"
 PRIOR_CASE = "prior→case"  # what the prior study's pictures resemble
 MAX_LOOKS = 6  # image legs of one kind: more pictures than this are pooled in neighbouring groups
+DAMPING = 10  # k of reciprocal-rank fusion
+VOTES = {"pocket-text": 0.3}  # of encoders whose order counts less than BM25's, which counts 1
+# Both measured with headings that count 4 times (`retrieval/index.py`). On 400 questions over 7,826 open texts BM25 has
+# recall@5 .95 · nDCG@10 .85; fused with the pocket encoder, at k 60 and equal votes .88 · .76, at k 10 and 0.3 .95 ·
+# .82. On 84 questions over the bundled cards: .95 · .87, .97 · .86, .97 · .88. An encoder that knows more than the
+# pocket's loses by less than a whole vote: all-MiniLM-L6-v2 .96 · .87 at 0.3, .97 · .89 at 1.
 
 
 def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> list[Leg]:
@@ -68,13 +75,22 @@ def compares(leg: str) -> str:
     return leg.partition("@")[0]
 
 
-def rankings(hits: Iterable[Hit]) -> list[list[str]]:
+def fused(hits: Sequence[Hit], legs: Iterable[Leg]) -> list[Hit]:
+    """In the order that the legs vote for."""
+    votes = {leg.name: VOTES.get(leg.using.rpartition("-")[0], 1.0) for leg in legs}
+    orders = _rankings(hits)
+    ids = reciprocal_rank(list(orders.values()), DAMPING, [votes.get(leg, 1.0) for leg in orders])
+    place = {one: rank for rank, one in enumerate(ids)}
+    return sorted(hits, key=lambda hit: place[hit.id])
+
+
+def _rankings(hits: Iterable[Hit]) -> dict[str, list[str]]:
     """Each leg's hits, best first."""
     legs: dict[str, list[tuple[float, str]]] = {}
     for hit in hits:
         for leg, score in hit.scores.items():
             legs.setdefault(leg, []).append((-score, hit.id))
-    return [[key for _, key in sorted(rows)] for rows in legs.values()]
+    return {leg: [key for _, key in sorted(rows)] for leg, rows in legs.items()}
 
 
 def pooled(embeddings: Vectors) -> Vectors:

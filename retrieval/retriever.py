@@ -6,13 +6,13 @@ Nothing relevant gives no evidence, never padding.
 import time
 from collections.abc import Mapping, Sequence
 
-from retrieval import fuse, select
+from retrieval import select
 from retrieval.copies import said
 from retrieval.embed import indexed_text
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
-from retrieval.legs import IMAGE_PASSAGE, compares, legs_of, rankings
+from retrieval.legs import IMAGE_PASSAGE, compares, fused, legs_of
 from retrieval.library import Library
 from retrieval.pairs import paired
 from retrieval.question import searched_text, subject_words, words
@@ -55,7 +55,7 @@ class Retriever:
             hits = [*(hit for hit in hits if hit.kind == "passage"), *(hit for hit, _ in pairs.values())]
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        chosen = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
+        chosen = self._chosen(fused(hits, legs), manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
         items = [
             Item(n, row.content, row.hit.scores, row.relevance, pairs[row.hit.id][1] if row.hit.id in pairs else None)
             for n, row in enumerate(chosen, 1)
@@ -72,9 +72,9 @@ class Retriever:
     def _chosen(
         self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
     ) -> list[Found]:
-        """Passages and cases share the places; both stand in the fused order."""
-        place = {key: rank for rank, key in enumerate(fuse.reciprocal_rank(rankings(hits)))}
-        found = self._weighed(sorted(hits, key=lambda hit: place[hit.id]), fitted, subject, by_image, how)
+        """Passages and cases share the places; both stay in the order of the hits."""
+        place = {hit.id: rank for rank, hit in enumerate(hits)}
+        found = self._weighed(hits, fitted, subject, by_image, how)
         passages, cases = (
             selected([row for row in found if row.hit.kind == kind], fitted, how) for kind in ("passage", "case")
         )

@@ -18,8 +18,7 @@ from assistant.requests import AskRequest
 from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Scores, mean_of
 from eval.exam.candidate import Candidate
 from eval.metrics import ranking
-from retrieval.fuse import reciprocal_rank
-from retrieval.legs import rankings
+from retrieval.legs import fused
 from retrieval.library import Library
 from retrieval.retriever import Retriever
 from retrieval.store.base import Store
@@ -35,13 +34,14 @@ class Watched:
     """The store itself, which also keeps what the same legs find when they may go deeper."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self.hits = store, list[Hit]()
+        self._store, self.legs, self.hits = store, list[Leg](), list[Hit]()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def search(self, legs: Sequence[Leg], where: Filter) -> list[Hit]:
-        self.hits = self._store.search([Leg(leg.name, leg.using, leg.query, leg.kind, DEPTH) for leg in legs], where)
+        self.legs = [Leg(leg.name, leg.using, leg.query, leg.kind, DEPTH) for leg in legs]
+        self.hits = self._store.search(self.legs, where)
         return self._store.search(legs, where)
 
 
@@ -79,7 +79,7 @@ class Ranked(Benchmark):
             for condition, leg in self.legs.items()
         }
         if self.fuses:
-            orders[FUSED] = reciprocal_rank(rankings(hits))
+            orders[FUSED] = [hit.id for hit in fused(hits, watched.legs)]
         wanted = Case if self.kind == "case" else Passage
         orders[SHOWN] = [item.content.id for item in evidence.items if isinstance(item.content, wanted)]
         return {condition: self._answer(ids, own.library) for condition, ids in orders.items()}
