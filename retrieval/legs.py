@@ -22,7 +22,7 @@ DAMPING = 10  # k of reciprocal-rank fusion
 VOTES = {"pocket-text": 0.3}  # of encoders whose order counts less than BM25's, which counts 1
 # Both measured with headings that count 4 times (`retrieval/index.py`). On 400 questions over 7,826 open texts BM25 has
 # recall@5 .95 · nDCG@10 .85; fused with the pocket encoder, at k 60 and equal votes .88 · .76, at k 10 and 0.3 .95 ·
-# .82. On 84 questions over the bundled cards: .95 · .87, .97 · .86, .97 · .88. An encoder that knows more than the
+# .82. On 126 questions over the bundled cards: .95 · .87, .97 · .86, .97 · .88. An encoder that knows more than the
 # pocket's loses by less than a whole vote: all-MiniLM-L6-v2 .96 · .87 at 0.3, .97 · .89 at 1.
 
 

@@ -55,7 +55,8 @@ class Retriever:
             hits = [*(hit for hit in hits if hit.kind == "passage"), *(hit for hit, _ in pairs.values())]
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        chosen = self._chosen(fused(hits, legs), manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
+        hits = fused(hits, legs)
+        chosen = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
         items = [
             Item(n, row.content, row.hit.scores, row.relevance, pairs[row.hit.id][1] if row.hit.id in pairs else None)
             for n, row in enumerate(chosen, 1)

@@ -57,6 +57,7 @@ class Ranked(Benchmark):
     kind: ClassVar[Kind] = "passage"
     legs: ClassVar[dict[str, str]]  # condition → leg
     fuses: ClassVar[bool] = False  # whether the fused order of all legs is an answer, too
+    beside: ClassVar[tuple[str, ...]] = ()  # conditions that `rank` adds: yardsticks that are no leg of a search
     one_is_enough: ClassVar[bool] = False
 
     @abstractmethod
@@ -108,7 +109,7 @@ class Ranked(Benchmark):
 
     @property
     def figures(self) -> Mapping[str, Figure]:
-        conditions = [SHOWN, *([FUSED] if self.fuses else []), *self.legs, CHANCE]
+        conditions = [SHOWN, *([FUSED] if self.fuses else []), *self.legs, *self.beside, CHANCE]
         names = [
             f"{name}, {condition}" for name in measured([], {"": 1.0}, self.one_is_enough) for condition in conditions
         ]

@@ -16,7 +16,7 @@ K1, B = 1.2, 0.75  # BM25 as Qdrant has it
 
 
 @dataclass
-class _Bm25:
+class Bm25:
     """Okapi BM25 with the idf that stays positive. A word repeated in the query counts once."""
 
     postings: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))  # word → id → count
@@ -48,7 +48,7 @@ class _Generation:
         self.payloads = {record_id: payload for record_id, _, payload in rows.values()}
         self.ids: dict[str, list[str]] = defaultdict(list)
         vectors: dict[str, list[Vector]] = defaultdict(list)
-        self.bm25 = _Bm25()
+        self.bm25 = Bm25()
         for record_id, named, payload in rows.values():
             self.bm25.add(record_id, payload["text"])
             for name, vector in named.items():

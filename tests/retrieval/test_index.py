@@ -6,12 +6,12 @@ import numpy as np
 
 from retrieval.cases import picture_digest
 from retrieval.encoders.bundle import Encoders
-from retrieval.index import rebuild
+from retrieval.index import HEADING, indexed_text, rebuild
 from retrieval.ingest import Source, add_documents
 from retrieval.library import Library
 from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Case, Passage, Query
+from retrieval.types import Case, Filter, Leg, Passage, Query
 from tests.retrieval.conftest import WordEncoder, picture
 
 CARDS = {
@@ -81,3 +81,20 @@ def test_without_pictures_only_the_main_encoders_embedding_is_used(
     looked = retriever.look([picture("effusion")])
     items = retriever.retrieve(Query("What is abnormal?", embeddings=looked)).items
     assert np.all([not leg.endswith("@fundus") for item in items for leg in item.scores])
+
+
+def test_a_passage_under_the_heading_asked_for_stands_above_one_that_mentions_it(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    about = "# Gout\n\n## Treatment\n\nColchicine eases an attack within a day, and urate is lowered later.\n"
+    mentions = "# Kidney stones\n\n## Causes\n\nThe treatment of gout, gout treatment by diet: gout is one cause.\n"
+    sources = [Source(f"/{n}.md", f"{n}.md", text.encode()) for n, text in enumerate((mentions, about))]
+    add_documents(library, store, encoders, sources)
+    hits = store.search([Leg("bm25", "bm25", "treatment gout", "passage")], Filter())
+    best = max(hits, key=lambda hit: hit.scores["bm25"])
+    assert library.passage(best.id).document == "Gout"
+
+
+def test_what_bm25_reads_names_the_headings_more_than_once() -> None:
+    passage = Passage("p", "d", "Gout", "", "Urate crystals.", 0, 15)
+    assert indexed_text(passage, ["podagra"]).split() == [*["Gout", "podagra"] * HEADING, "Urate", "crystals."]

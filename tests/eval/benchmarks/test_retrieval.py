@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,8 +196,31 @@ def test_medquad_ranks_documents(tmp_path: Path) -> None:
     assert isinstance(request, AskRequest)
     scores = benchmark.score(item, benchmark.rank(assistant, request))
     assert scores["recall@1, BM25"] == scores["recall@1, dense"] == scores["nDCG@10, fused"] == 1
+    assert scores["recall@1, plain BM25"] == 1
     assert benchmark.place(next(assistant.library.passages()), assistant.library) == "d1"
     assistant.library.close()
+
+
+def test_medquad_searches_all_texts_beside_the_questions(tmp_path: Path) -> None:
+    benchmark = MedQuad(medquad(tmp_path, []))
+    (tmp_path / "more.jsonl").write_text('{"id": "m1", "title": "Gout", "section": "causes", "text": "Urate."}\n')
+    (tmp_path / "notes.txt").write_text("Gout.")
+    assert [path.name for path in benchmark.documents()] == ["medquad.jsonl", "more.jsonl"]
+    assert set(benchmark.plain.scores("gout")) == {"d1", "m1"}
+
+
+def test_medquad_says_which_leg_found_what_and_how_far_above_plain_bm25() -> None:
+    item = Item("1", {"relevant": {"a": 1.0, "b": 1.0}}, ITEM.request)
+    answers = {
+        "fused": listed("a", "b"), "dense": listed("b", "x"), "BM25": listed("b", "a"), "shown": listed("a"),
+        "plain BM25": listed("x", "a"),
+    }  # fmt: skip
+    scores = MedQuad().score(item, answers)
+    assert scores["recall@5, fused − plain BM25"] == 0.5
+    assert scores["nDCG@10, fused − BM25"] == 0
+    shares = {name: figure([scores]) for name, figure in MedQuad().figures.items() if "found by" in name}
+    assert list(shares.values()) == [0.5, 0, 0.5, 0]  # b by both, a by BM25 alone
+    assert math.isnan(MedQuad().figures["of the relevant in the first 5, found by both"]([]))
 
 
 def test_medquad_tells_what_is_wrong_by_its_line(tmp_path: Path) -> None:
