@@ -68,7 +68,7 @@ class RemoteEngine:
 
 
 class _RemoteEncoder:
-    """Identity and dimension are asked once and kept."""
+    """What an encoder is, is asked once and kept."""
 
     role = ""
 
@@ -99,6 +99,10 @@ class _RemoteEncoder:
 
 class RemoteImageText(_RemoteEncoder):
     role = IMAGE_TEXT
+
+    @property
+    def reads_text(self) -> bool:
+        return bool(self._once("reads_text"))
 
     def encode_images(self, images: Sequence[Image]) -> Vectors:
         return self._encode("encode_images", images)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from retrieval.types import Image
 
 Vectors = NDArray[np.float32]  # (n, dim), rows of unit length
+Scores = NDArray[np.float32]  # (n,)
 
 
 class ImageTextEncoder(Protocol):
@@ -20,6 +21,10 @@ class ImageTextEncoder(Protocol):
 
     @property
     def dim(self) -> int: ...
+
+    @property
+    def reads_text(self) -> bool:
+        """False for a vision model alone: pictures find pictures, `encode_texts` raises `Misconfigured`."""
 
     def encode_images(self, images: Sequence[Image]) -> Vectors: ...
 
@@ -38,3 +43,13 @@ class TextEncoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> Vectors: ...
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors: ...
+
+
+class Reranker(Protocol):
+    """Reads question and passage together: slower and finer than the cosine of two vectors."""
+
+    @property
+    def identity(self) -> str: ...
+
+    def score(self, question: str, passages: Sequence[str]) -> Scores:
+        """(n,) of n passages, higher is better. Raw: comparable within one question, not calibrated."""

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from retrieval.encoders.base import Vectors
+from retrieval.encoders.base import Scores, Vectors
 from retrieval.store.words import words
 from retrieval.types import Image
 
@@ -49,6 +49,8 @@ class FakeTextEncoder:
 
 
 class FakeImageTextEncoder:
+    reads_text = True
+
     def __init__(self, dim: int = 32) -> None:
         self.dim = dim
         self.identity = f"fake-image-text-{dim:08x}"
@@ -58,3 +60,14 @@ class FakeImageTextEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         return _stack([_of_text(text, self.dim) for text in texts], self.dim)
+
+
+class FakeReranker:
+    """The share of the question's words that a passage holds."""
+
+    identity = "fake-reranker-00000000"
+
+    def score(self, question: str, passages: Sequence[str]) -> Scores:
+        asked = set(words(question))
+        shares = [len(asked & set(words(passage))) / max(len(asked), 1) for passage in passages]
+        return np.asarray(shares, np.float32)

@@ -8,6 +8,8 @@ from pathlib import Path
 from retrieval.errors import Misconfigured
 
 POCKET = Path(__file__).parents[1] / "pocket"
+SKIPPED = ["*.onnx*", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "coreml/*", "open_clip_model*",
+           "open_clip_pytorch*"]  # other libraries' weights  # fmt: skip
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "open_clip_pytorch_model.bin", "*.pth")
 
 
@@ -27,13 +29,35 @@ def weights_in(folder: Path) -> list[Path]:
     return next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
 
 
+def located(name: str, what: str) -> tuple[Path, str]:
+    """The folder of a model's files, fetched from the hub when it isn't one here, and what we call the model (no path
+    of this machine). `what`: "text encoder" and the like, for errors. Raises `Misconfigured`."""
+    folder, called = Path(name).expanduser(), name
+    if folder.is_dir():
+        called = folder.resolve().name
+    else:
+        from huggingface_hub import snapshot_download
+
+        try:
+            folder = Path(snapshot_download(name, ignore_patterns=SKIPPED))
+        except Exception as error:
+            raise Misconfigured(
+                f"no {what} {name}: neither a folder here nor, as far as can be seen, a model on the hub "
+                f"({type(error).__name__})"
+            ) from error
+    if not weights_in(folder):
+        hint = f'; for open_clip, name it "hf-hub:{name}"' if (folder / "open_clip_config.json").is_file() else ""
+        raise Misconfigured(f"no weights that transformers reads in the {what} {name}{hint}")
+    return folder, called
+
+
 def identity(name: str, weights: list[Path]) -> str:
-    """`name` with 8 hex digits of the weights' SHA-256: another name when the weights are other weights."""
+    """`name`, without slashes, and 8 hex digits of the weights' SHA-256: another when the weights are others."""
     digest = hashlib.sha256()
     for path in weights:
         stat = os.stat(path)
         digest.update(_hash(path.resolve(), stat.st_mtime_ns, stat.st_size))
-    return f"{name}-{digest.hexdigest()[:8]}"
+    return f"{name.replace('/', '--')}-{digest.hexdigest()[:8]}"
 
 
 @lru_cache(64)

@@ -1,24 +1,23 @@
 """Contrastive encoders through open_clip: from the hub, from a folder, or the pocket one. Same input, same vectors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image as PillowImage
-
 from retrieval.encoders.base import Vectors
+from retrieval.encoders.batch import batches, joined, pillow
 from retrieval.encoders.folder import identity, pocket, weights_in
 from retrieval.errors import Misconfigured
 from retrieval.types import Image
 
 HUB, LOCAL = "hf-hub:", "local-dir:"
-BATCH = 32
 
 
 class OpenClipEncoder:
     """`name`: "pocket", "hf-hub:org/model", or a folder with open_clip_config.json, weights and tokenizer (also as
     "local-dir:folder"). Raises `Misconfigured` when there is no such model or it can't be loaded."""
+
+    reads_text = True
 
     def __init__(self, name: str = "pocket", device: str = "cpu") -> None:
         import open_clip
@@ -39,21 +38,25 @@ class OpenClipEncoder:
 
     def encode_images(self, images: Sequence[Image]) -> Vectors:
         """(n, dim) of n pictures, (H, W) grey or (H, W, 3) RGB, 8 bits, as displayed."""
-        batches = ([self._preprocess(_pillow(image)) for image in batch] for batch in _batches(images))
-        return self._joined([self._embed(self._torch.stack(batch), self._model.encode_image) for batch in batches])
+        return joined([self.forward(self.prepared(batch)) for batch in batches(images)], self.dim)
+
+    def prepared(self, images: Sequence[Image]) -> Any:
+        """One batch as the vision tower takes it. A grey picture is resized as one plane: a third of the work, and the
+        model's own preprocessing makes three of it afterwards, to the same numbers."""
+        return self._torch.stack([self._preprocess(pillow(image)) for image in images])
+
+    def forward(self, batch: Any) -> Vectors:
+        return self._embed(batch, self._model.encode_image)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim); what exceeds the text tower's length is cut by the tokenizer."""
-        batches = (self._tokenizer(list(batch)) for batch in _batches(texts))
-        return self._joined([self._embed(batch, self._model.encode_text) for batch in batches])
+        ready = (self._tokenizer(list(batch)) for batch in batches(texts))
+        return joined([self._embed(batch, self._model.encode_text) for batch in ready], self.dim)
 
     def _embed(self, batch: Any, encode: Any) -> Vectors:
         with self._torch.inference_mode():
             vectors: Vectors = encode(batch.to(self._device), normalize=True).float().cpu().numpy()
         return vectors
-
-    def _joined(self, parts: list[Vectors]) -> Vectors:
-        return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
 
 
 def _source(name: str) -> tuple[str, str]:
@@ -78,13 +81,3 @@ def _weights(source: str) -> list[Path]:
     if source.startswith(HUB):
         return [Path(factory.download_pretrained_from_hf(source.removeprefix(HUB)))]
     return [Path(factory._find_checkpoint_in_dir(Path(source.removeprefix(LOCAL))))]
-
-
-def _pillow(image: Image) -> PillowImage.Image:
-    if image.dtype != np.uint8 or image.ndim not in (2, 3):
-        raise TypeError("a picture is (H, W) or (H, W, 3) in 8 bits")
-    return PillowImage.fromarray(np.ascontiguousarray(image)).convert("RGB")
-
-
-def _batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

@@ -2,16 +2,18 @@
 
 import json
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from retrieval.encoders import ImageTextEncoder, TextEncoder, load_image_text, load_text
+from retrieval.encoders import ImageTextEncoder, Reranker, TextEncoder, load_image_text, load_reranker, load_text
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SENTENCES = ["pleural effusion on the left", "no pneumothorax", "the heart is enlarged", "Kardiomegalie, Erguß"]
-SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
+SPECIAL = ["<pad>", "<s>", "<unk>", "</s>"]  # CLIP configurations that say eos 2 mean "the highest"
 
 
 def make_tokenizer(folder: Path, length: int) -> int:
@@ -27,7 +29,7 @@ def make_tokenizer(folder: Path, length: int) -> int:
         vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
-    ends = [("<s>", 1), ("</s>", 2)]
+    ends = [("<s>", 1), ("</s>", 3)]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
     names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=length, **names).save_pretrained(folder)
@@ -51,7 +53,7 @@ def make_open_clip(folder: Path) -> Path:
             "heads": 2,
             "layers": 1,
             "pool_type": "eos",
-            "eos_id": 2,
+            "eos_id": 3,
         },
     }
     torch.manual_seed(0)
@@ -63,22 +65,25 @@ def make_open_clip(folder: Path) -> Path:
     return folder
 
 
-def make_bert(folder: Path) -> Path:
+def make_bert(folder: Path, labels: int = 0, seed: int = 0, width: int = 24) -> Path:
+    """An encoder, or with `labels` a classifier over it."""
     import torch
-    from transformers import BertConfig, BertModel
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
 
     vocabulary = make_tokenizer(folder, 32)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=vocabulary,
-        hidden_size=24,
+        hidden_size=width,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
         max_position_embeddings=32,
         pad_token_id=0,
+        initializer_range=0.2,
+        **({"num_labels": labels} if labels else {}),
     )
-    BertModel(config).save_pretrained(folder)
+    (BertForSequenceClassification(config) if labels else BertModel(config)).save_pretrained(folder)
     return folder
 
 
@@ -92,13 +97,66 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bert(tmp_path_factory.mktemp("text-encoder"))
 
 
-@pytest.fixture(scope="session", params=["fake", "open_clip"])
-def image_text(request: pytest.FixtureRequest) -> ImageTextEncoder:
-    name = "fake" if request.param == "fake" else str(request.getfixturevalue("open_clip_folder"))
-    return load_image_text(name)
+@pytest.fixture(scope="session")
+def other_bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bert(tmp_path_factory.mktemp("passage-encoder"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small model by its architecture, made once."""
+
+    @cache
+    def make(name: str) -> Path:
+        from tests.retrieval.encoders import towers
+
+        return towers.MAKERS[name](tmp_path_factory.mktemp(name))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reranker_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bert(tmp_path_factory.mktemp("reranker"), labels=1)
+
+
+READING = ["fake", "open_clip", "pocket", "clip", "siglip", "siglip2", "dual"]
+
+
+@pytest.fixture(scope="session")
+def loaded(made: Callable[[str], Path], open_clip_folder: Path) -> Callable[[str], ImageTextEncoder]:
+    """An encoder of pictures by its architecture, loaded once."""
+
+    @cache
+    def load(name: str) -> ImageTextEncoder:
+        if name in ("fake", "pocket"):
+            return load_image_text(name)
+        return load_image_text(str(open_clip_folder if name == "open_clip" else made(name)))
+
+    return load
+
+
+@pytest.fixture(params=READING)
+def image_text(request: pytest.FixtureRequest, loaded: Callable[[str], ImageTextEncoder]) -> ImageTextEncoder:
+    return loaded(request.param)
+
+
+@pytest.fixture(params=[*READING, "dinov2"])
+def seeing(request: pytest.FixtureRequest, loaded: Callable[[str], ImageTextEncoder]) -> ImageTextEncoder:
+    """Every encoder of pictures, with a text tower and without."""
+    return loaded(request.param)
+
+
+@pytest.fixture(scope="session", params=["fake", "transformers", "pair", "pocket"])
+def text(request: pytest.FixtureRequest) -> TextEncoder:
+    if request.param in ("fake", "pocket"):
+        return load_text(request.param)
+    folder = request.getfixturevalue("bert_folder")
+    return load_text(
+        f"{folder}+{request.getfixturevalue('other_bert_folder')}" if request.param == "pair" else str(folder)
+    )
 
 
 @pytest.fixture(scope="session", params=["fake", "transformers"])
-def text(request: pytest.FixtureRequest) -> TextEncoder:
-    name = "fake" if request.param == "fake" else str(request.getfixturevalue("bert_folder"))
-    return load_text(name)
+def reranker(request: pytest.FixtureRequest) -> Reranker:
+    return load_reranker("fake" if request.param == "fake" else str(request.getfixturevalue("reranker_folder")))

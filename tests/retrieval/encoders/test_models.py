@@ -14,6 +14,17 @@ from retrieval.encoders import load_image_text, load_text
 from retrieval.encoders.openclip import OpenClipEncoder
 from retrieval.encoders.passages import TransformersTextEncoder
 from retrieval.errors import Misconfigured
+from tests.retrieval.encoders.conftest import make_bert, make_tokenizer
+
+
+def states_of(folder: Path, text: str) -> np.ndarray:
+    """(tokens, dim): what transformers itself makes of a text."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    inputs = AutoTokenizer.from_pretrained(folder)([text], return_tensors="pt")
+    with torch.no_grad():
+        return AutoModel.from_pretrained(folder)(**inputs).last_hidden_state[0].numpy()
 
 
 @pytest.fixture
@@ -65,15 +76,19 @@ def test_pooling_is_the_mean_unless_the_folder_says_first_token(bert: Path) -> N
     pooling = bert / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
     first = TransformersTextEncoder(str(bert))
-    inputs = mean._tokenizer(["heart"], return_tensors="pt")
-    with mean._torch.no_grad():
-        states = mean._model(**inputs).last_hidden_state[0].numpy()
+    states = states_of(bert, "heart")
     for encoder, expected in ((mean, states.mean(0)), (first, states[0])):
         vector = encoder.encode_queries(["heart", "a much longer text that pads the other"])[0]
         assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=1e-5)
     pooling.write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(Misconfigured, match="mean or first token"):
-        TransformersTextEncoder(str(bert))
+    for unsupported in (
+        {"pooling_mode_max_tokens": True},
+        {"pooling_mode": ["cls", "mean"]},
+        {"pooling_mode": "lasttoken"},
+    ):
+        pooling.write_text(json.dumps(unsupported))
+        with pytest.raises(Misconfigured, match="mean or first token"):
+            TransformersTextEncoder(str(bert))
 
 
 def test_a_module_that_would_be_skipped_is_refused(bert: Path) -> None:
@@ -92,6 +107,75 @@ def test_prompts_are_put_before_the_text(bert: Path) -> None:
     assert np.array_equal(prompted.encode_passages(["heart"]), plain.encode_passages(["passage: heart"]))
 
 
+def test_prompts_are_found_by_name_in_sentence_transformers_order(bert: Path) -> None:
+    plain = TransformersTextEncoder(str(bert))
+    path = bert / "config_sentence_transformers.json"
+    both = {"document": "d: ", "passage": "p: "}
+    for uses, query, passage in (
+        ({"prompts": both}, "heart", "d: heart"),
+        ({"prompts": both, "default_prompt_name": "passage"}, "p: heart", "d: heart"),
+        ({"prompts": {"query": "", "other": "o: "}, "default_prompt_name": "other"}, "heart", "o: heart"),
+    ):
+        path.write_text(json.dumps(uses))
+        prompted = TransformersTextEncoder(str(bert))
+        assert np.array_equal(prompted.encode_queries(["heart"]), plain.encode_queries([query]))
+        assert np.array_equal(prompted.encode_passages(["heart"]), plain.encode_passages([passage]))
+    (bert / "1_Pooling").mkdir()
+    (bert / "1_Pooling" / "config.json").write_text(json.dumps({"include_prompt": False}))
+    with pytest.raises(Misconfigured, match="leaves its prompt out"):
+        TransformersTextEncoder(str(bert))
+
+
+def test_a_model_that_wants_lower_case_gets_it(bert: Path) -> None:
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"do_lower_case": True}))
+    lower = TransformersTextEncoder(str(bert))
+    assert np.array_equal(lower.encode_queries(["HEART"]), lower.encode_queries(["heart"]))
+
+
+def test_questions_and_passages_may_have_encoders_of_their_own(bert: Path, other_bert_folder: Path) -> None:
+    pair = load_text(f"{bert}+{other_bert_folder}")
+    for encode, folder in ((pair.encode_queries, bert), (pair.encode_passages, other_bert_folder)):
+        first = states_of(folder, "heart")[0]
+        assert encode(["heart"])[0] == pytest.approx(first / np.linalg.norm(first), abs=1e-5)
+    assert pair.identity.startswith(f"copy+{other_bert_folder.name}-")
+    swapped = load_text(f"{other_bert_folder} + {bert}")
+    assert len({pair.identity[-8:], swapped.identity[-8:], load_text(str(bert)).identity[-8:]}) == 3
+
+
+def test_a_pair_in_different_spaces_is_refused(bert: Path, tmp_path: Path) -> None:
+    (tmp_path / "wide").mkdir()
+    with pytest.raises(Misconfigured, match="vectors of 24 and of 48 numbers"):
+        load_text(f"{bert}+{make_bert(tmp_path / 'wide', width=48)}")
+
+
+def test_a_folder_whose_name_holds_a_plus_is_one_encoder(bert: Path, tmp_path: Path) -> None:
+    assert load_text(str(shutil.copytree(bert, tmp_path / "a+b"))).identity.startswith("a+b-")
+
+
+def test_positions_that_start_behind_the_padding_are_counted(tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    vocabulary = make_tokenizer(tmp_path, int(1e30))
+    config = RobertaConfig(vocab_size=vocabulary, max_position_embeddings=24, pad_token_id=0, **sizes)
+    RobertaModel(config).save_pretrained(tmp_path)
+    long = ["heart " * 50, "heart " * 40]
+    assert load_text(str(tmp_path)).encode_passages(long).shape == (2, 16)
+
+
+def test_weights_that_would_be_drawn_at_random_are_refused(bert: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(bert / "model.safetensors")
+    kept = {key: value for key, value in weights.items() if "pooler" not in key}  # not used
+    save_file(kept, bert / "model.safetensors", {"format": "pt"})
+    assert np.array_equal(load_text(str(bert)).encode_queries(["a"]), load_text(str(bert)).encode_queries(["a"]))
+    del kept["embeddings.word_embeddings.weight"]
+    save_file(kept, bert / "model.safetensors", {"format": "pt"})
+    with pytest.raises(Misconfigured, match="lacks 1 of its weights"):
+        load_text(str(bert))
+
+
 def test_a_long_text_is_cut_and_logged_without_the_text(bert: Path, caplog: pytest.LogCaptureFixture) -> None:
     encoder = TransformersTextEncoder(str(bert))
     with caplog.at_level(logging.DEBUG, logger="retrieval.encoders.passages"):
@@ -102,6 +186,15 @@ def test_a_long_text_is_cut_and_logged_without_the_text(bert: Path, caplog: pyte
     assert record.levelno == logging.DEBUG
     assert "32 tokens" in record.getMessage()
     assert "secret" not in record.getMessage()
+
+
+def test_a_hub_name_is_fetched_and_keeps_its_name(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, ignore_patterns: str(bert))
+    assert load_text("org/model").identity.startswith("org--model-")
+    (bert / "model.safetensors").unlink()
+    (bert / "open_clip_config.json").write_text("{}")
+    with pytest.raises(Misconfigured, match='name it "hf-hub:org/model"'):
+        load_image_text("org/model")
 
 
 @pytest.mark.parametrize("load", [load_image_text, load_text])
