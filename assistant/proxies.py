@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assistant.engines.base import Delta, EngineInfo, Prompt
-from retrieval.encoders.base import Vectors
+from retrieval.encoders.base import Scores, Vectors
 from retrieval.encoders.bundle import IMAGE_TEXT, TEXT, named
 from retrieval.types import Image
 
@@ -119,3 +119,18 @@ class RemoteText(_RemoteEncoder):
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         return self._encode("encode_passages", texts)
+
+
+class RemoteReranker:
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+        self._identity = ""
+
+    @property
+    def identity(self) -> str:
+        self._identity = self._identity or str(self._worker.call("reranker.identity"))
+        return self._identity
+
+    def score(self, question: str, passages: Sequence[str]) -> Scores:
+        scores: Scores = self._worker.call("reranker.score", question, list(passages))
+        return scores

@@ -53,6 +53,7 @@ class EncoderSettings(Section):
 
     image_text: str = "pocket"
     text: str = "pocket"
+    reranker: str | None = Field(default=None, description="a cross-encoder that reads question and passage together")
     domains: dict[str, DomainEncoders] = {}
     processes: int = Field(default=1, ge=1, description="that embed while knowledge and cases are added")
 
@@ -64,6 +65,7 @@ class EncoderSettings(Section):
             self.text,
             {domain: own.image_text for domain, own in self.domains.items() if own.image_text},
             {domain: own.text for domain, own in self.domains.items() if own.text},
+            self.reranker,
         )
 
 

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from assistant.errors import Misconfigured, WorkerDied
-from assistant.proxies import RemoteEngine, RemoteImageText, RemoteText
+from assistant.proxies import RemoteEngine, RemoteImageText, RemoteReranker, RemoteText
 from assistant.quiet import QUIET
 from assistant.settings import Settings
 from retrieval.encoders.bundle import Encoders
@@ -51,6 +51,7 @@ class Worker:
         self.image_text, self.text = RemoteImageText(self), RemoteText(self)
         self._seeing = {domain: RemoteImageText(self, domain) for domain in names.seeing}
         self._reading = {domain: RemoteText(self, domain) for domain in names.reading}
+        self._reranker = RemoteReranker(self) if names.reranker else None
         self._engine = RemoteEngine(self)
 
     @property
@@ -64,7 +65,7 @@ class Worker:
     def encoders(self) -> Encoders:
         """All of them, with what was fitted for them. Raises `Misconfigured`."""
         fitted = self._settings.encoders.names.fitted()
-        return Encoders(self.image_text, self.text, fitted, self._seeing, self._reading)
+        return Encoders(self.image_text, self.text, fitted, self._seeing, self._reading, self._reranker)
 
     @property
     def pid(self) -> int | None:
@@ -79,7 +80,8 @@ class Worker:
         """Loads everything the settings name, and waits for it. Raises what loading raises."""
         engine = [self.submit("engine.info")] if self._settings.engine.kind == "local" else []
         parts = [self.image_text, self.text, *self._seeing.values(), *self._reading.values()]
-        for loading in [*engine, *(self.submit(f"{part.part}.dim") for part in parts)]:
+        reranker = [self.submit("reranker.identity")] if self._reranker else []
+        for loading in [*engine, *(self.submit(f"{part.part}.dim") for part in parts), *reranker]:
             loading.result()
 
     def close(self) -> None:

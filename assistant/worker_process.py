@@ -47,6 +47,11 @@ class Parts:
         names = self._settings.encoders.names
         return load_text(names.reading.get(domain, names.text))
 
+    def reranker(self) -> Any:
+        from retrieval.encoders import load_reranker
+
+        return load_reranker(self._settings.encoders.names.reranker or "")
+
 
 class Server:
     """Two lanes: generations one after the other in one, everything quick in the other."""

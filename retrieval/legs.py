@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from retrieval.encoders.base import Vectors
-from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, named
+from retrieval.encoders.base import ImageTextEncoder, Vectors
+from retrieval.encoders.bundle import IMAGE, TEXT, Encoders, named
 from retrieval.errors import EncoderMismatch
 from retrieval.fuse import reciprocal_rank
 from retrieval.question import search_words
@@ -17,6 +17,7 @@ from retrieval.types import Hit, Image, Leg, Manifest, Query, Vector
 
 IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, BM25 = "image→case", "image→passage", "text→passage", "bm25"
 PRIOR_CASE = "prior→case"  # what the prior study's pictures resemble
+RERANKED = "rerank"  # no search: what a reranker says of the passages that the others found
 MAX_LOOKS = 6  # image legs of one kind: more pictures than this are pooled in neighbouring groups
 DAMPING = 3  # k of reciprocal-rank fusion
 VOTES = {"pocket-text": 0.25}  # of encoders whose order counts less than BM25's, which counts 1
@@ -31,10 +32,11 @@ def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> 
     now, before = (query.images, query.embeddings), (query.prior_images, query.prior_embeddings)
     legs: list[Leg] = []
     for domain, eye, vector in _looks(*now, query.domains, encoders, manifest):
-        legs.append(Leg(named(IMAGE_CASE, domain), eye, vector, "case"))
-        legs.append(Leg(named(IMAGE_PASSAGE, domain), eye, vector, "passage"))
+        legs.append(Leg(named(IMAGE_CASE, domain), eye.identity, vector, "case"))
+        if eye.reads_text:  # else no passage is in its space
+            legs.append(Leg(named(IMAGE_PASSAGE, domain), eye.identity, vector, "passage"))
     for domain, eye, vector in _looks(*before, query.domains, encoders, manifest):
-        legs.append(Leg(named(PRIOR_CASE, domain), eye, vector, "case"))
+        legs.append(Leg(named(PRIOR_CASE, domain), eye.identity, vector, "case"))
     if text.strip():
         for domain, reader in encoders.reads(query.domains).items():
             _check(manifest, named(TEXT, domain), reader.identity)
@@ -47,18 +49,17 @@ def legs_of(query: Query, text: str, encoders: Encoders, manifest: Manifest) -> 
 
 def _looks(
     images: Sequence[Image], embeddings: Vectors | None, domains: Sequence[str], encoders: Encoders, manifest: Manifest
-) -> Iterator[tuple[str | None, str, Vector]]:
-    """(domain, encoder's identity, what it sees), one a picture and encoder. `embeddings` are the main encoder's, when
+) -> Iterator[tuple[str | None, ImageTextEncoder, Vector]]:
+    """(domain, encoder, what it sees), one a picture and encoder. `embeddings` are the main encoder's, when
     they were made before; a domain's own encoder needs the pictures themselves."""
     if not images and embeddings is None:
         return
     for domain, eye in encoders.looks(domains).items():
         if domain is not None and not images:
             continue
-        for role in (IMAGE, IMAGE_TEXT):
-            _check(manifest, named(role, domain), eye.identity)
+        _check(manifest, named(IMAGE, domain), eye.identity)
         seen = eye.encode_images(images) if domain is not None or embeddings is None else embeddings
-        yield from ((domain, eye.identity, vector) for vector in pooled(seen))
+        yield from ((domain, eye, vector) for vector in pooled(seen))
 
 
 def _check(manifest: Manifest, role: str, identity: str) -> None:

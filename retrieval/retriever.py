@@ -5,20 +5,23 @@ Nothing relevant gives no evidence, never padding.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from retrieval import select
 from retrieval.copies import said
-from retrieval.embed import indexed_text
+from retrieval.embed import indexed_text, passage_text
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
-from retrieval.legs import IMAGE_PASSAGE, compares, fused, legs_of
+from retrieval.legs import IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
 from retrieval.library import Library
 from retrieval.pairs import paired
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
 from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, relevance_of, selected, share
+
+MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
 
 class Retriever:
@@ -50,12 +53,12 @@ class Retriever:
         embedded = time.perf_counter()
         hits = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
         searched = time.perf_counter()
+        hits = fused(self._reranked(text, fused(hits, legs)), legs)
         pairs = paired(hits, legs, self.library)
         if pairs:  # a single case tells of no change
-            hits = [*(hit for hit in hits if hit.kind == "passage"), *(hit for hit, _ in pairs.values())]
+            hits = fused([hit for hit in hits if hit.kind == "passage"] + [hit for hit, _ in pairs.values()], legs)
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        hits = fused(hits, legs)
         chosen = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
         items = [
             Item(n, row.content, row.hit.scores, row.relevance, pairs[row.hit.id][1] if row.hit.id in pairs else None)
@@ -63,6 +66,17 @@ class Retriever:
         ]
         timings = {"embed": embedded - started, "search": searched - embedded, "select": time.perf_counter() - searched}
         return Evidence(tuple(items), len(hits), self._priors(query), timings)
+
+    def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
+        """The first passages with what the reranker says of them, if there is one and something to read."""
+        reranker = self.encoders.reranker
+        first = [hit for hit in hits if hit.kind == "passage"][:MOST_RERANKED] if reranker and text.strip() else []
+        contents = self.library.contents([hit.id for hit in first])
+        texts = {key: passage_text(one) for key, one in contents.items() if isinstance(one, Passage)}
+        if reranker is None or not texts:
+            return list(hits)
+        scores = dict(zip(texts, reranker.score(text, list(texts.values())).tolist(), strict=True))
+        return [replace(h, scores={**h.scores, RERANKED: scores[h.id]}) if h.id in scores else h for h in hits]
 
     def _priors(self, query: Query) -> tuple[Case, ...]:
         if query.patient is None:

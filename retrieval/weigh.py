@@ -13,7 +13,7 @@ from typing import Literal
 from retrieval import select
 from retrieval.copies import without_copies
 from retrieval.errors import Misconfigured
-from retrieval.legs import BM25, IMAGE_CASE, IMAGE_PASSAGE, TEXT_PASSAGE, compares
+from retrieval.legs import BM25, IMAGE_CASE, IMAGE_PASSAGE, RERANKED, TEXT_PASSAGE, compares
 from retrieval.pairs import PAIR
 from retrieval.types import Case, Fitted, Hit, Passage
 
@@ -55,8 +55,10 @@ class Found:
 
 def relevance_of(hit: Hit, calibration: select.Calibration, by_image: bool) -> float:
     """0..1, from the legs that may decide: a case by its picture, a pair of studies by both; a passage by the picture
-    for an open question, else by its words."""
+    for an open question, else by its words: those a reranker read, where its raw scores were calibrated."""
     deciding = (IMAGE_PASSAGE,) if by_image else (TEXT_PASSAGE, BM25)
+    if not by_image and RERANKED in hit.scores and RERANKED in calibration.legs:
+        deciding = (RERANKED,)
     if hit.kind == "case":
         deciding = (PAIR,) if PAIR in hit.scores else (IMAGE_CASE,)
     return calibration.combined({leg: score for leg, score in hit.scores.items() if compares(leg) in deciding})

@@ -23,12 +23,12 @@ from rich.table import Table
 from assistant.settings import load_settings
 from eval.phantoms import make_phantom
 from retrieval.cases import find_manifest, picture_reader
+from retrieval.embed import IMAGE_BATCH
 from retrieval.encoders import load_image_text, load_text
 from retrieval.encoders.batch import batches
 from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.imagetext import TransformersImageTextEncoder
 from retrieval.encoders.openclip import OpenClipEncoder
-from retrieval.index import IMAGE_BATCH
 from retrieval.ingest import add_cases
 from retrieval.library import Library
 from retrieval.store.edge import EdgeStore

@@ -12,12 +12,13 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from retrieval.encoders.base import ImageTextEncoder, TextEncoder, Vectors
+from retrieval.encoders.base import ImageTextEncoder, Reranker, TextEncoder, Vectors
 from retrieval.encoders.folder import pocket
 from retrieval.errors import Misconfigured
 from retrieval.types import Fitted, VectorSpec
 
 IMAGE, IMAGE_TEXT, TEXT = "image", "image_text", "text"  # roles: what was encoded, for which named vector
+RERANKER = "reranker"
 Part = Literal["image_text", "text"]
 E = TypeVar("E")
 
@@ -64,11 +65,13 @@ class Encoders:
     fitted: Fitted = field(default_factory=Fitted)
     seeing: Mapping[str, ImageTextEncoder] = field(default_factory=dict)
     reading: Mapping[str, TextEncoder] = field(default_factory=dict)
+    reranker: Reranker | None = None
     names: "Names | None" = None  # as they were loaded, so that other processes can load the same
     processes: int = 1  # that embed in bulk
 
     def lanes(self) -> list[Lane]:
         seeing = [lane for role in (IMAGE, IMAGE_TEXT) for lane in _lanes(role, self.image_text, self.seeing)]
+        seeing = [lane for lane in seeing if lane.role == IMAGE or lane.encoder.reads_text]
         return seeing + _lanes(TEXT, self.text, self.reading)
 
     def looks(self, domains: Sequence[str]) -> dict[str | None, ImageTextEncoder]:
@@ -88,8 +91,11 @@ class Encoders:
 
     @property
     def identities(self) -> dict[str, str]:
-        """Which encoders these are, by part: "image_text", "text", "text@fundus"."""
-        return {lane.name: lane.identity for lane in self.lanes() if lane.role != IMAGE}
+        """Which encoders these are, by part: "image_text", "text", "text@fundus", "reranker"."""
+        parts = {IMAGE: IMAGE_TEXT, TEXT: TEXT}
+        lanes = [lane for lane in self.lanes() if lane.role in parts]
+        reranker = {RERANKER: self.reranker.identity} if self.reranker else {}
+        return {named(parts[lane.role], lane.domain): lane.identity for lane in lanes} | reranker
 
 
 def named(role: str, domain: str | None) -> str:
@@ -117,6 +123,7 @@ class Names:
     text: str = "pocket"
     seeing: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, str] = field(default_factory=dict)
+    reranker: str | None = None
 
     def fitted(self) -> Fitted:
         """What came with these encoders. Raises `Misconfigured`."""
@@ -130,7 +137,7 @@ class Names:
 
 def load(names: Names, processes: int = 1) -> Encoders:
     """The encoders that settings name, with what was fitted for them. Raises `Misconfigured`."""
-    from retrieval.encoders import load_image_text, load_text
+    from retrieval.encoders import load_image_text, load_reranker, load_text
 
     return Encoders(
         load_image_text(names.image_text),
@@ -138,6 +145,7 @@ def load(names: Names, processes: int = 1) -> Encoders:
         names.fitted(),
         {domain: load_image_text(name) for domain, name in names.seeing.items()},
         {domain: load_text(name) for domain, name in names.reading.items()},
+        load_reranker(names.reranker) if names.reranker else None,
         names,
         processes,
     )

@@ -34,6 +34,7 @@ class WordEncoder:
     """Both seams at once. A picture "shows" the subject whose number its first pixel holds."""
 
     dim = DIM
+    reads_text = True
 
     def __init__(self, identity: str) -> None:
         self.identity = identity

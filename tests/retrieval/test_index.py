@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from retrieval.cases import picture_digest
+from retrieval.embed import HEADING, indexed_text
 from retrieval.encoders.bundle import Encoders
-from retrieval.index import HEADING, indexed_text, rebuild
+from retrieval.index import rebuild
 from retrieval.ingest import Source, add_documents
 from retrieval.library import Library
 from retrieval.retriever import Retriever

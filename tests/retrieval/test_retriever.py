@@ -241,6 +241,46 @@ def test_a_leg_is_calibrated(retriever: Retriever, library: Library, store: Memo
     assert found(retriever, "Is there an effusion?") == []
 
 
+class Contrary:
+    """Says the opposite of what the others found: the passage of symptoms first."""
+
+    identity = "contrary-1"
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def score(self, question: str, passages: Sequence[str]) -> np.ndarray:
+        self.read += passages
+        return np.float32([8.0 if "hinders breath" in text else -8.0 for text in passages])
+
+
+def test_a_reranker_orders_and_once_calibrated_decides(
+    retriever: Retriever, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    reranker = Contrary()
+    retriever.encoders = replace(encoders, reranker=reranker)
+    items = retriever.retrieve(Query("Is there an effusion?")).items
+    assert [item.scores["rerank"] for item in items] == [8.0, -8.0]
+    assert "Effusion\nSymptoms\n- Effusion hinders breath." in reranker.read
+    assert retriever.identities["reranker"] == "contrary-1"
+    rebuild(library, store, replace(encoders, fitted=Fitted({"rerank": (1.0, 0.0)})))
+    (item,) = retriever.retrieve(Query("Is there an effusion?")).items
+    assert item.relevance == pytest.approx(1 / (1 + np.exp(-8)))
+    assert "rerank" not in Retriever(store, library, encoders).retrieve(Query("Is there an effusion?")).items[0].scores
+
+
+def test_an_encoder_without_words_finds_cases_only(
+    library: Library, store: MemoryStore, encoders: Encoders, retriever: Retriever
+) -> None:
+    eye = WordEncoder("eye-1")
+    eye.reads_text = False
+    seeing = Encoders(eye, encoders.text)
+    rebuild(library, store, seeing)
+    assert set(seeing.identities) == {"image_text", "text"}
+    evidence = Retriever(store, library, seeing).retrieve(Query("What is abnormal?", images=(picture("effusion"),)))
+    assert [item.content.report for item in evidence.items] == ["Large effusion."]  # type: ignore[union-attr]
+
+
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 10))
 def test_places_are_shared(passages: int, cases: int, k_max: int) -> None:
     of_passages, of_cases = share(passages, cases, k_max)
