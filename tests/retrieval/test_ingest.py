@@ -20,12 +20,13 @@ from eval.phantoms.dicom import to_dicom
 from eval.phantoms.phantom import make_phantom
 from retrieval import ingest
 from retrieval.cases import look_of, read_plain
+from retrieval.cutting import cut
 from retrieval.db import patient_hash, salt_of
 from retrieval.encoders.bundle import Encoders
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import BadInput, Busy, Misconfigured, Unavailable
 from retrieval.index import is_current, rebuild
-from retrieval.ingest import Source, add_cases, add_documents, bundled_sources, cut, find_sources
+from retrieval.ingest import Source, add_cases, add_documents, bundled_sources, find_sources
 from retrieval.library import Library
 from retrieval.readers import Draft, Span, read_document
 from retrieval.retriever import Retriever

@@ -1,7 +1,7 @@
 import pytest
 
+from retrieval.cutting import cut
 from retrieval.errors import UnreadableDocument
-from retrieval.ingest import cut
 from retrieval.readers import Draft, read_document
 from retrieval.readers import docx as docx_reader
 from tests.retrieval.docxs import docx, paragraph, table
