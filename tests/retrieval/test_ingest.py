@@ -18,7 +18,7 @@ from PIL import Image as PillowImage
 from assistant.imaging import read_picture, read_study
 from eval.phantoms.dicom import to_dicom
 from eval.phantoms.phantom import make_phantom
-from retrieval import ingest
+from retrieval import cutting, ingest
 from retrieval.cases import look_of, read_plain
 from retrieval.cutting import cut
 from retrieval.db import patient_hash, salt_of
@@ -109,7 +109,7 @@ def test_passages_partition_a_document(lines: list[str]) -> None:
         text = draft.text[span.start : span.end]
         assert end <= span.start < span.end
         assert text == text.strip() != ""
-        assert len(text.split()) <= ingest.MAX_WORDS
+        assert len(text.split()) <= cutting.MAX_WORDS
         between = draft.text[end : span.start].strip()
         assert not between or all(line.startswith("#") or not line.strip() for line in between.split("\n"))
         end = span.end
