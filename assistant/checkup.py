@@ -79,5 +79,7 @@ async def _knowledge(assistant: Assistant, settings: Settings) -> str:
     if others := {spec.identity for spec in manifest.vectors.values()} - ours:
         raise EncoderMismatch(f"the index was built with other encoders: {', '.join(others)}")
     counts = ", ".join(f"{count} {what}" for what, count in assistant.library.counts().items())
+    if stale := len(assistant.library.stale()):
+        counts += f" ({stale} condensed no longer searched: their sources changed; consult knowledge refine --stale)"
     how = settings.retrieval
     return f"{counts}; {how.url or 'embedded'}; {how.mode}, gamma {how.gamma}, floor {how.floor}, at most {how.k_max}"

@@ -14,7 +14,7 @@ from rich.markup import escape
 from assistant.errors import BadInput
 
 if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at once
-    from assistant.events import Event
+    from assistant.events import Citation, Event, EvidenceItem
     from assistant.requests import AskRequest
     from assistant.settings import Settings
     from assistant.study import Study
@@ -113,18 +113,25 @@ async def _print(events: "AsyncIterator[Event]") -> None:
                     when = f" ({offer.taken})" if offer.taken else ""
                     said = f"Earlier study of this patient{when}; compare with --prior-case {offer.id}"
                     console.print(f"[dim]{escape(said)}[/dim]")
-                sources = {item.number: item.source or "a case of this library" for item in evidence}
+                shown = {item.number: item for item in evidence}
             case Sentence(text=text, citations=citations):
                 marks = "".join(f" [{citation.number}]" for citation in citations) or " [image]"
                 console.print(escape(text) + f"[dim]{escape(marks)}[/dim]")
                 for citation in citations:
                     heading = ", ".join(filter(None, (citation.title, citation.section)))
                     where = f"{heading}, characters {citation.start}-{citation.end}"
-                    cited[citation.number] = (where, sources[citation.number])
+                    cited[citation.number] = (where, _origin(shown[citation.number], citation))
             case Finding(message=message):
                 console.print(f"[yellow]{escape(message)}[/yellow]")
             case Done() as done:
                 _print_end(console, done, cited)
+
+
+def _origin(item: "EvidenceItem", citation: "Citation") -> str:
+    """Where a citation comes from; of a condensed passage also the words its statements rest on."""
+    inside = (quote for quote in item.sources if quote.start < citation.end and citation.start < quote.end)
+    quotes = (f"{', '.join(filter(None, (quote.document, quote.section)))}: {quote.quote}" for quote in inside)
+    return "\n    ".join([item.source or "a case of this library", *quotes])
 
 
 def _print_end(console: Console, done: Any, cited: dict[int, tuple[str, str]]) -> None:

@@ -34,6 +34,18 @@ class Quality(Model):
     domain: DomainVerdict | None = None  # None: the encoder can't tell kinds apart
 
 
+class SourceQuote(Model):
+    """What a statement of a condensed passage rests on. `start`/`end`: the statement, in characters of the condensed
+    document; the rest is of the source passage."""
+
+    start: int
+    end: int
+    id: str
+    document: str
+    section: str
+    quote: str
+
+
 class EvidenceItem(Model):
     """A passage or case with what each leg of the search said of it (raw) and its calibrated relevance."""
 
@@ -53,6 +65,8 @@ class EvidenceItem(Model):
     dated: str = ""  # when it was published: "2023", "2023-05", "2023-05-14"
     newer: str | None = None  # id of the document that supersedes this one
     superseded_by: str = ""  # that document, ready to print
+    condensed_by: str = ""  # the model that wrote the passage from `sources`; "" for a source's own words
+    sources: tuple[SourceQuote, ...] = ()
     image_sha256: str | None = None
     earlier: str = ""  # of a pair of studies: the report before this one, and its picture
     earlier_sha256: str | None = None

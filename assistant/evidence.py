@@ -1,7 +1,7 @@
 """The library's evidence as readers of an answer see it."""
 
-from assistant.events import EvidenceItem, Offer
-from retrieval.types import Case, Item, Passage
+from assistant.events import EvidenceItem, Offer, SourceQuote
+from retrieval.types import Case, Item, Passage, Statement
 
 
 def shown(item: Item) -> EvidenceItem:
@@ -14,6 +14,7 @@ def shown(item: Item) -> EvidenceItem:
             text=content.text, document_id=content.document_id, start=content.start, end=content.end,
             page=content.page, source=content.source, edition=content.edition, jurisdiction=content.jurisdiction,
             dated=content.dated, newer=content.newer, superseded_by=content.superseded_by,
+            condensed_by=content.condensed_by, sources=tuple(map(_quote, content.rests_on)),
             scores=scores, relevance=item.relevance,
         )  # fmt: skip
     before = item.earlier
@@ -27,3 +28,9 @@ def shown(item: Item) -> EvidenceItem:
 
 def offered(case: Case) -> Offer:
     return Offer(id=case.id, taken=case.taken, report=case.report, image_sha256=case.sha256)
+
+
+def _quote(said: Statement) -> SourceQuote:
+    return SourceQuote(
+        start=said.start, end=said.end, id=said.passage, document=said.document, section=said.section, quote=said.quote
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the rest is imported where it is used: `consult --help` ans
     from retrieval.types import Evidence
 
 SETTINGS = "consult.settings"  # entry point: a function that gives the settings of this process
+CONDENSER = "consult.condenser"  # entry point: a context manager that makes a `refine.Condenser` of them
 
 knowledge = typer.Typer(help="Guidelines and other documents that answers may cite.", no_args_is_help=True)
 cases = typer.Typer(help="Pictures with reports, to compare a study with.", no_args_is_help=True)
@@ -61,15 +62,19 @@ def add(
 @knowledge.command("list")
 def list_files(as_json: AsJson = False) -> None:
     """Show what has been added."""
+    from retrieval.refine import notes as of_refined
+
     with _library() as (library, _, _):
-        files, counts = library.files(), library.counts()
+        files, counts, notes = library.files(), library.counts(), of_refined(library)
     if as_json:
-        print(json.dumps({"files": [asdict(file) for file in files], "counts": counts}, ensure_ascii=False))
+        rows = [asdict(file) | ({"note": notes[file.id]} if file.id in notes else {}) for file in files]
+        print(json.dumps({"files": rows, "counts": counts}, ensure_ascii=False))
         return
     table = Table(Column("id", min_width=36, no_wrap=True), Column("name", overflow="fold"), "edition")  # a UUID, whole
     for file in files:
+        note = f"\n{notes[file.id]}" if file.id in notes else ""
         title = file.title if file.documents == 1 else f"{file.documents} documents"
-        told = f"{escape(file.name)}\n[dim]{escape(title)}[/dim]"
+        told = f"{escape(file.name)}\n[dim]{escape(title + note)}[/dim]"
         table.add_row(f"{file.id}\n[dim]added {file.added[:10]}[/dim]", told, escape(_edition(file)))
     console = Console()
     console.print(table)
@@ -132,6 +137,65 @@ def rebuild(wait: Wait = True, as_json: AsJson = False) -> None:
     )
 
 
+@knowledge.command()
+def refine(
+    diseases: Annotated[
+        list[str] | None, typer.Argument(help="Names of diseases, as a question would say them.")
+    ] = None,
+    from_cards: Annotated[bool, typer.Option("--from-cards", help="What the library's cards are about.")] = False,
+    stale: Annotated[bool, typer.Option("--stale", help="Those of which a source has changed since.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All that were refined before.")] = False,
+    k: Annotated[int, typer.Option("--k", min=1, max=20, help="Passages to condense, at most.")] = 10,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which passages would be condensed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let the engine condense what the library holds on a disease, each statement linked to its source.
+
+    Needs a language model as the settings' engine: the bundled demonstration model is too small and is refused.
+    A statement whose words its sources don't bear out is left out. The checks compare words, not meaning, so a person
+    should read the rest: `consult knowledge review`.
+    """
+    from retrieval import refine as refining
+    from retrieval.show_refined import show_found, show_outcomes
+
+    with _library() as (library, store, encoders):
+        named = [*(diseases or ()), *(refining.named_by_cards(library) if from_cards else ())]
+        named += refining.refined(library, only_stale=not everything) if stale or everything else []
+        if not named:
+            if stale or everything:
+                print("[]" if as_json else "Nothing to refine: no such document is there.")
+                return
+            raise BadInput("Nothing to refine: name diseases, or say --from-cards, --stale or --all.")
+        settings, reading = _settings(), encoders()
+        floor = settings.retrieval.floor
+        if dry_run:
+            found = {name: refining.found(library, store, reading, name, k, floor) for name in named}
+            show_found(found, as_json)
+            return
+        with _point(CONDENSER)(settings) as condenser, _progress(not as_json) as progress:
+            outcomes = refining.refine(library, store, reading, named, condenser, k, floor, progress)
+    show_outcomes(outcomes, as_json)
+
+
+@knowledge.command()
+def review(
+    disease: Annotated[str, typer.Argument(help="A name that was refined.")],
+    accept: Annotated[bool, typer.Option("--accept", help="I have compared every statement with its sources.")] = False,
+    by: Annotated[str | None, typer.Option("--by", help="Who says so; by default who is logged in.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was condensed, each statement beside the words it rests on; --accept marks it as reviewed."""
+    from getpass import getuser
+
+    from retrieval import refine as refining
+    from retrieval.show_refined import show_review
+
+    with _library() as (library, _, _):
+        if accept:
+            refining.accept(library, disease, getuser() if by is None else by)
+        show_review(library, refining.of_disease(library, disease), as_json)
+
+
 @cases.callback()
 def _cases() -> None:
     """Keeps `cases` a group while it has one command."""
@@ -157,9 +221,13 @@ def add_cases(
 
 
 def _settings() -> Any:
-    """Settings of this process, through the entry point, since this room knows no other."""
-    for point in entry_points(group=SETTINGS):
-        return point.load()()
+    return _point(SETTINGS)()
+
+
+def _point(group: str) -> Any:
+    """What another room offers, through the entry point, since this room knows no other."""
+    for point in entry_points(group=group):
+        return point.load()
     raise Misconfigured("Consult is not installed in this environment. Run: pip install -e .")
 
 

@@ -20,13 +20,20 @@ KEPT_GENERATIONS = 2  # the current one, and the one that readers may just be le
 
 def is_current(library: Library, store: Store, encoders: Encoders) -> bool:
     """Whether the index holds what the library holds, in these encoders' vectors."""
-    manifest, counts = store.manifest, library.counts()
+    manifest = store.manifest
     return (
         manifest is not None
         and (manifest.vectors, manifest.fitted) == (encoders.specs(), encoders.fitted)
-        and manifest.records == counts["passages"] + counts["cases"]
+        and manifest.records == _indexed(library)
         and library.state("indexed") == library.state("revision")
     )
+
+
+def _indexed(library: Library) -> int:
+    """How many records the library makes: what was condensed from sources that have changed is left out."""
+    counts = library.counts()
+    stale = sum(1 for document in library.stale() for _ in library.passages(document))
+    return counts["passages"] + counts["cases"] - stale
 
 
 def rebuild(library: Library, store: Store, encoders: Encoders, progress: Progress = no_progress) -> str:
@@ -43,9 +50,9 @@ def rebuild(library: Library, store: Store, encoders: Encoders, progress: Progre
 
 
 def _records(library: Library, encoders: Encoders, progress: Progress) -> Iterator[Record]:
-    counts, names, lanes = library.counts(), library.names_of(), encoders.lanes()
-    total, done = counts["passages"] + counts["cases"], 0
-    for passages in _blocks(library.passages()):
+    names, lanes, stale = library.names_of(), encoders.lanes(), library.stale()
+    total, done = _indexed(library), 0
+    for passages in _blocks(passage for passage in library.passages() if passage.document_id not in stale):
         for passage, vectors in zip(passages, _vectors(library, lanes, passages), strict=True):
             text = indexed_text(passage, names.get(passage.document_id, ()))
             yield Record(passage.id, "passage", vectors, text, passage.domain, superseded=passage.newer is not None)

@@ -137,7 +137,7 @@ def _add_file(
         meta = {**draft.meta, "domain": draft.meta.get("domain") or domain}
         name = f"{source.name}#{draft.key}" if draft.key else source.name
         document = Document(stable_id("document", source.path, draft.key), file.id, draft.title, name, draft.text, meta)
-        content.append((document, [_passage(document, span) for span in cuts]))
+        content.append((document, [passage_at(document, span) for span in cuts]))
     library.put_file(file, content)
     (report.replaced if old else report.added).append(source.name)
     report.skipped += [(f"{source.name} {place}", why) for place, why in reading.skipped]
@@ -155,7 +155,7 @@ def _follow(library: Library, read: dict[str, str], folders: Sequence[str], repo
 
 
 def _supersede(library: Library, report: Report) -> None:
-    outlines = library.outlines()
+    outlines = [one for one in library.outlines() if not one.meta.get("condensed_by")]  # named as its sources are
     names = {document.id: document.name for document in outlines}
     found = editions_of(outlines)
     changed = library.set_editions(found.newer)
@@ -190,7 +190,7 @@ def _bytes(source: Source) -> bytes:
         raise UnreadableDocument(f"It can't be opened ({error.strerror}).") from error
 
 
-def _passage(document: Document, span: Span) -> Passage:
+def passage_at(document: Document, span: Span) -> Passage:
     text = document.text[span.start : span.end]
     return Passage(
         id=stable_id("passage", document.id, str(span.start), text), document_id=document.id, document=document.title,

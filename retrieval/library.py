@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,7 +23,7 @@ from retrieval.cases import pixels_of
 from retrieval.db import connect, migrate, plain_errors, transaction
 from retrieval.errors import NotFound
 from retrieval.schema import ROOM, STEPS
-from retrieval.types import Case, Image, Passage, Vector
+from retrieval.types import Case, Image, Passage, Statement, Vector
 
 PAGE = 500  # rows read at a time
 NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
@@ -32,7 +32,7 @@ NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
 @dataclass(frozen=True, slots=True)
 class Document:
     """A text that passages are cut from. `meta` may hold domain, source, organisation, edition, jurisdiction, dated,
-    supersedes, aliases, terms, condensed_by."""
+    supersedes, aliases, terms, and of a condensed one condensed_by, reviewed_by, reviewed_at."""
 
     id: str
     file: str  # id of the file it came from
@@ -86,7 +86,14 @@ class Library:
 
     def passage(self, passage_id: str) -> Passage:
         """Raises `NotFound`."""
-        return _passage(self._one(f"{_PASSAGES} WHERE p.id = ?", passage_id, "passage"))
+        return self._resting(_passage(self._one(f"{_PASSAGES} WHERE p.id = ?", passage_id, "passage")))
+
+    def _resting(self, passage: Passage) -> Passage:
+        """With what its statements rest on, if a model condensed it."""
+        if not passage.condensed_by:
+            return passage
+        inside = (s for s in self.statements(passage.document_id) if passage.start <= s.start < passage.end)
+        return replace(passage, rests_on=tuple(inside))
 
     def document(self, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -118,16 +125,27 @@ class Library:
             yield from map(_passage, rows)
             last = rows[-1]["row"]
 
+    def statements(self, document_id: str) -> list[Statement]:
+        """What a condensed document says and rests on, in reading order; a statement has one row a quote."""
+        return [Statement(*row) for row in self._all(_STATEMENTS, document_id)]
+
+    def stale(self) -> set[str]:
+        """The condensed documents of which a source passage is gone, was replaced, or has a newer edition."""
+        return {row["document"] for row in self._all(_STALE)}
+
     def cases(self) -> list[Case]:
         return [_case(row) for row in self._all("SELECT * FROM cases ORDER BY rowid")]
 
     def contents(self, ids: Sequence[str]) -> dict[str, Passage | Case]:
-        """By id what is there of these passages and cases. At most a few thousand at a time."""
-        found: list[Passage | Case] = [
-            _passage(r) for r in self._all(f"{_PASSAGES} WHERE p.id IN ({_marks(ids)})", *ids)
-        ]
-        found += [_case(row) for row in self._all(f"SELECT * FROM cases WHERE id IN ({_marks(ids)})", *ids)]
-        return {content.id: content for content in found}
+        """By id what is there of these passages and cases, at most a few thousand at a time; nothing that was condensed
+        from sources that have changed."""
+        among = f"IN ({_marks(ids)})"
+        passages = [_passage(row) for row in self._all(f"{_PASSAGES} WHERE p.id {among}", *ids)]
+        stale = self.stale() if any(passage.condensed_by for passage in passages) else ()
+        current = [self._resting(passage) for passage in passages if passage.document_id not in stale]
+        cases = [_case(row) for row in self._all(f"SELECT * FROM cases WHERE id {among}", *ids)]
+        both: list[Passage | Case] = [*current, *cases]
+        return {content.id: content for content in both}
 
     def studies_of(self, patient: str, domains: Sequence[str] = (), limit: int = 8) -> list[Case]:
         """A patient's own, the latest first; of these domains, when any are named, or of none."""
@@ -171,8 +189,11 @@ class Library:
 
     # Writing
 
-    def put_file(self, file: File, content: Sequence[tuple[Document, Sequence[Passage]]]) -> None:
-        """Stores a file with all it holds, in place of what it held before, in one transaction."""
+    def put_file(
+        self, file: File, content: Sequence[tuple[Document, Sequence[Passage]]], statements: Sequence[Statement] = ()
+    ) -> None:
+        """Stores a file with all it holds, in place of what it held before, in one transaction. `statements` are those
+        of its one condensed document."""
         for document, passages in content:
             for passage in passages:
                 if document.text[passage.start : passage.end] != passage.text:
@@ -192,6 +213,19 @@ class Library:
                 rows = [(p.id, document.id, at, p.section, p.start, p.end, p.page, p.text)
                         for at, p in enumerate(passages)]  # fmt: skip
                 db.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            for said in statements:
+                db.execute(
+                    'INSERT INTO statements (document, start, "end", passage, quote) VALUES (?, ?, ?, ?, ?)',
+                    (content[0][0].id, said.start, said.end, said.passage, said.quote),
+                )
+
+    def set_reviewed(self, document_id: str, by: str) -> None:
+        """Marks a condensed document as compared with its sources by a person. Raises `NotFound`."""
+        meta = {**self.document(document_id).meta, "reviewed_by": by, "reviewed_at": _now()}
+        with self._write() as db:  # nothing that an index holds
+            db.execute(
+                "UPDATE documents SET meta = ? WHERE id = ?", (json.dumps(meta, ensure_ascii=False), document_id)
+            )
 
     def put_case(self, case: Case, picture: Image, named: tuple[str, str] | None = None) -> None:
         """Stores a case and its picture, in place of one of the same id. The picture is on the disk first. `named`:
@@ -353,7 +387,20 @@ _FILES = """
 _IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
 
 
-_TOLD = ("domain", "source", "edition", "jurisdiction", "dated", "condensed_by")  # of a document's meta, by a passage
+_STATEMENTS = """
+    SELECT s.start, s."end", s.passage, s.quote, coalesce(d.title, ''), coalesce(p.section, '') FROM statements s
+    LEFT JOIN passages p ON p.id = s.passage LEFT JOIN documents d ON d.id = p.document
+    WHERE s.document = ? ORDER BY s.start, s.rowid
+"""
+_STALE = """
+    SELECT DISTINCT s.document FROM statements s
+    LEFT JOIN passages p ON p.id = s.passage LEFT JOIN documents d ON d.id = p.document
+    WHERE d.id IS NULL OR d.newer IS NOT NULL
+"""
+
+
+# Of a document's meta, by a passage.
+_TOLD = ("domain", "source", "edition", "jurisdiction", "dated", "condensed_by", "reviewed_by")
 
 
 def _marks(values: Sequence[str]) -> str:
@@ -372,7 +419,7 @@ def _document(row: sqlite3.Row) -> Document:
 
 def _passage(row: sqlite3.Row) -> Passage:
     meta = json.loads(row["meta"])
-    kept = {key: meta[key] for key in _TOLD if meta.get(key)}
+    kept = {key: meta[key] for key in _TOLD if meta.get(key)} | {"source": source_of(meta)}
     newer = printed(row["newer_title"], json.loads(row["newer_meta"])) if row["newer"] else ""
     return Passage(
         id=row["id"], document_id=row["document"], document=row["title"], section=row["section"], text=row["text"],
@@ -384,6 +431,18 @@ def printed(title: str, meta: Mapping[str, Any]) -> str:
     """A document as it is named where its text isn't shown: "Pneumothorax, edition 2023"."""
     edition = f"edition {meta['edition']}" if meta.get("edition") else meta.get("dated")
     return ", ".join(part for part in (title, edition) if part)
+
+
+def source_of(meta: dict[str, Any]) -> str:
+    """Ready to print. What a model condensed says so wherever its source is shown."""
+    source = str(meta.get("source") or "")
+    return f"{mark(meta)}, from: {source}" if meta.get("condensed_by") else source
+
+
+def mark(meta: dict[str, Any]) -> str:
+    """Which model condensed a document, and whether a person has compared it with its sources."""
+    reviewed = f"reviewed by {meta['reviewed_by']}" if meta.get("reviewed_by") else "not reviewed by a person"
+    return f"condensed by {meta['condensed_by']}, {reviewed}"
 
 
 def _case(row: sqlite3.Row) -> Case:

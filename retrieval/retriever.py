@@ -19,7 +19,7 @@ from retrieval.pairs import paired
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
 from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Passage, Query
-from retrieval.weigh import UNSAID, Found, Selection, relevance_of, selected, share
+from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, selected, share, sources_first
 
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
@@ -87,14 +87,14 @@ class Retriever:
     def _chosen(
         self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
     ) -> list[Found]:
-        """Passages and cases share the places; both stay in the order of the hits."""
+        """Passages and cases share the places; both stay in the order of the hits, what was condensed behind them."""
         place = {hit.id: rank for rank, hit in enumerate(hits)}
         found = self._weighed(hits, fitted, subject, by_image, how)
-        passages, cases = (
-            selected([row for row in found if row.hit.kind == kind], fitted, how) for kind in ("passage", "case")
-        )
+        passages = sources_first([row for row in found if row.hit.kind == "passage"], fitted, how)
+        cases = selected([row for row in found if row.hit.kind == "case"], fitted, how)
         of_passages, of_cases = share(len(passages), len(cases), how.k_max)
-        return sorted(passages[:of_passages] + cases[:of_cases], key=lambda row: place[row.hit.id])
+        chosen = passages[:of_passages] + cases[:of_cases]
+        return sorted(chosen, key=lambda row: (bool(condensed(row.content)), place[row.hit.id]))
 
     def _weighed(
         self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection

@@ -12,6 +12,18 @@ Kind = Literal["passage", "case"]
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """What a condensed document says at `text[start:end]`, and words of a source passage that it rests on."""
+
+    start: int
+    end: int
+    passage: str  # id of the source passage
+    quote: str
+    document: str = ""  # title and section of the source, when read; "" for one that is gone
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A stretch of a document: `document_text[start:end] == text`."""
 
@@ -31,6 +43,8 @@ class Passage:
     newer: str | None = None  # id of the document that supersedes this one's
     superseded_by: str = ""  # that document, ready to print
     condensed_by: str = ""  # the model that wrote it from other passages; "" for a source's own words
+    reviewed_by: str = ""  # who compared what was condensed with its sources; "": nobody
+    rests_on: tuple[Statement, ...] = ()  # of a condensed passage, where it is read by itself
 
 
 @dataclass(frozen=True, slots=True)

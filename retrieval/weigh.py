@@ -8,7 +8,7 @@ resembles a passage never lifts one. An open question ("what is abnormal?") name
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from retrieval import select
 from retrieval.copies import without_copies
@@ -81,6 +81,21 @@ def selected(found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Fou
                 raise Misconfigured("Mode calibrated needs numbers of contexts fitted by `consult calibrate`.")
             kept = select.calibrated(s, fitted.ks, how.floor, how.k_max)
     return ranked[:kept]
+
+
+def condensed(content: Passage | Case) -> TypeGuard[Passage]:
+    """Whether a model wrote it from other passages."""
+    return isinstance(content, Passage) and bool(content.condensed_by)
+
+
+def sources_first(found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Found]:
+    """The selected passages: what a model condensed comes after its sources, in places that these leave free, and never
+    for one that says the same."""
+    sources = selected([row for row in found if not condensed(row.content)], fitted, how)
+    free = replace(how, k_max=how.k_max - len(sources))
+    rest = selected([row for row in found if condensed(row.content)], fitted, free)
+    both = [*sources, *rest]
+    return [both[place] for place in without_copies([row.content for row in both])]
 
 
 def share(passages: int, cases: int, k_max: int) -> tuple[int, int]:

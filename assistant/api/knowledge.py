@@ -20,7 +20,7 @@ from assistant.events import EvidenceItem
 from assistant.evidence import shown
 from assistant.imaging.pixels import thumbnail, to_png
 from assistant.study import Picture
-from retrieval.library import Document, printed
+from retrieval.library import Document, printed, source_of
 from retrieval.types import Query as Lookup
 
 router = APIRouter(prefix="/v1", tags=["Knowledge"])
@@ -36,6 +36,8 @@ class DocumentOut(BaseModel):
     dated: str = Field(description="when it was published, as far as known: 2023, 2023-05, 2023-05-14")
     newer: str | None = Field(description="id of the document that supersedes it")
     superseded_by: str = Field(description="that document, ready to print")
+    condensed_by: str
+    reviewed_by: str
     domain: str | None
     characters: int
 
@@ -63,6 +65,7 @@ class PassageOut(BaseModel):
     dated: str
     newer: str | None
     superseded_by: str
+    condensed_by: str
 
 
 class DocumentDetail(DocumentOut):
@@ -177,10 +180,11 @@ def case_picture(
 
 def _head(document: Document, newer: Document | None) -> dict[str, Any]:
     meta = document.meta
-    told = {name: str(meta.get(name) or "") for name in ("source", "edition", "jurisdiction", "dated")}
+    names = ("edition", "jurisdiction", "dated", "condensed_by", "reviewed_by")
+    told = {name: str(meta.get(name) or "") for name in names}
     return {
         "id": document.id, "title": document.title, "name": document.name, "domain": meta.get("domain"),
-        "characters": len(document.text), "newer": newer and newer.id,
+        "characters": len(document.text), "source": source_of(meta), "newer": newer and newer.id,
         "superseded_by": printed(newer.title, newer.meta) if newer else "", **told,
     }  # fmt: skip
 

@@ -19,10 +19,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from retrieval.documents import read_document
+from retrieval.cutting import cut
 from retrieval.faithful import support, why_not
 from retrieval.guarded import guarded
-from retrieval.ingest import bundled_sources, cut
+from retrieval.ingest import bundled_sources
+from retrieval.readers import read_document
 from retrieval.types import Passage
 
 Rng = random.Random

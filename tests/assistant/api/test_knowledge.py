@@ -33,6 +33,7 @@ def test_reading_the_library(client: TestClient) -> None:
     assert page == {"items": [{"id": "d1", "title": "Pleural effusion", "name": "effusion.md", "edition": "2020",
                                "source": "A guideline, 2020", "jurisdiction": "", "domain": None,
                                "dated": "", "newer": None, "superseded_by": "",
+                               "condensed_by": "", "reviewed_by": "",
                                "characters": len(TEXT)}], "total": 1}  # fmt: skip
     document = client.get("/v1/knowledge/d1").json()
     (passage,) = document["passages"]

@@ -22,10 +22,12 @@ MODELS = {"tiny": None, "tuned": "tiny", "other": None}  # and the model each is
 
 
 class ChatServer:
-    """One character is a token. What it says follows from the prompt; `open` counts answers under way."""
+    """One character is a token. What it says follows from the prompt, unless it is told in `answer`; `open` counts
+    answers under way."""
 
-    def __init__(self, delay: float = 0.0) -> None:
+    def __init__(self, delay: float = 0.0, answer: str = "", context: int = CONTEXT) -> None:
         self.delay, self.open, self.requests = delay, 0, list[dict[str, Any]]()
+        self.answer, self.context = answer, context
         self.root = ""  # the folder of "tiny", when it is told
         self.failing = False
 
@@ -38,7 +40,8 @@ class ChatServer:
         ]
 
     async def models(self, request: Request) -> Response:
-        listed = [{"id": n, "root": self.root or n, "parent": p, "max_model_len": CONTEXT} for n, p in MODELS.items()]
+        common = {"max_model_len": self.context}
+        listed = [{"id": n, "root": self.root or n, "parent": p, **common} for n, p in MODELS.items()]
         return JSONResponse({"data": listed})
 
     async def version(self, request: Request) -> Response:
@@ -54,7 +57,7 @@ class ChatServer:
         cost = _tokens(body["messages"])
         if self.failing:
             return _error(503, "busy")
-        if cost >= CONTEXT:
+        if cost >= self.context:
             return _error(400, "This model's maximum context length is 300 tokens.")
         if body["model"] not in MODELS:
             return _error(404, "The model does not exist.")
@@ -71,7 +74,7 @@ class ChatServer:
         return JSONResponse(reply)
 
     async def pieces(self, body: dict[str, Any], cost: int) -> AsyncIterator[str]:
-        said, reason = _answer(body), "length"
+        said, reason = (self.answer, "stop") if self.answer else (_answer(body), "length")
         for stop in body.get("stop", []):
             if stop in said:
                 said, reason = said[: said.index(stop)], "stop"
