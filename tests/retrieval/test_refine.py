@@ -109,7 +109,7 @@ def test_statements_lie_where_they_say_and_keep_their_sources_words(desk: Desk) 
 
 
 def test_what_was_condensed_says_so_and_comes_after_its_sources(desk: Desk) -> None:
-    desk.refine(Scripted([Claim("findings", "Effusion blunts the costophrenic angle.", (1, 2))]))
+    desk.refine(Scripted([BLUNTS]))
     found = passages(desk.search("effusion costophrenic angle"))
     assert [bool(passage.condensed_by) for passage in found] == [False, False, True]
     assert found[-1].source == "condensed by script (1), not reviewed by a person, from: Thoracic Society, 2023"
@@ -159,7 +159,7 @@ def test_a_changed_source_takes_what_rests_on_it_out_of_the_search(desk: Desk) -
     with pytest.raises(BadInput, match="--stale"):
         refining.accept(desk.library, "Effusion", "Dr A")
 
-    claim = Claim("findings", "An effusion fills the costophrenic angle.", (1, 2))
+    claim = Claim("findings", "The costophrenic angle is filled by an effusion.", (1, 2))
     assert [outcome.status for outcome in desk.refine(Scripted([claim]))] == ["refined"]
     assert desk.library.stale() == set()
     assert claim.text in " ".join(texts(desk.search("effusion")))
