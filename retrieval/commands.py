@@ -1,4 +1,4 @@
-"""`consult knowledge` and `consult cases`: what a person types to fill, search and mend the library.
+"""`consult knowledge`, `cases`, `backup` and `restore`: what a person types to fill, search, mend and keep the library.
 
 Ingestion runs in this process, with encoders of its own; a server that is up goes on serving the generation it has and
 takes the new one when it is published. Errors of the tree are raised: the command line says them in one line.
@@ -236,18 +236,21 @@ def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
     """The library and its index; the encoders are loaded when they are called for."""
     from retrieval.encoders.bundle import load
     from retrieval.library import Library
-    from retrieval.store import open_store
 
     settings = _settings()
-    url, key = settings.retrieval.url, settings.retrieval.api_key
 
     def encoders() -> "Encoders":
         return load(settings.encoders.names, settings.encoders.processes)
 
-    with Library(settings.home) as library:
-        store = open_store(settings.home, url, key.get_secret_value() if key else None)
-        with closing(store):
-            yield library, store, encoders
+    with Library(settings.home) as library, closing(_store(settings)) as store:
+        yield library, store, encoders
+
+
+def _store(settings: Any) -> "Store":
+    from retrieval.store import open_store
+
+    url, key = settings.retrieval.url, settings.retrieval.api_key
+    return open_store(settings.home, url, key.get_secret_value() if key else None)
 
 
 def _waiting(wait: bool) -> Callable[[], None] | None:
@@ -316,3 +319,41 @@ def _edition(file: "File") -> str:
     old = "superseded" if file.superseded == file.documents else f"{file.superseded} superseded"
     told = (file.edition or file.dated, file.jurisdiction, old if file.superseded else "")
     return "\n".join(part for part in told if part)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write, such as consult-2026-01-31.zip.")],
+    as_json: AsJson = False,
+) -> None:
+    """Back up everything in CONSULT_HOME to one file, also while Consult is running. It holds patients' data."""
+    from retrieval.backup import backup as back_up
+
+    settings = _settings()
+    with closing(_store(settings)) as store, _progress(not as_json) as progress:
+        report = back_up(settings.home, store, file, progress)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    print(f"Backed up {report.files} files, {report.bytes / 1e6:.1f} MB. Settings and model folders are not in it.")
+    if not report.indexed:
+        print("No index could be read: after a restore, run `consult knowledge rebuild`.")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `consult backup` wrote.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Remove what CONSULT_HOME holds now.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an empty CONSULT_HOME what a backup holds, with its index."""
+    from retrieval.restore import restore as bring_back
+
+    settings = _settings()
+    with closing(_store(settings)) as store, _progress(not as_json) as progress:
+        server = store if settings.retrieval.url else None
+        report = bring_back(file, settings.home, server, replace, progress)
+    if as_json:
+        print(json.dumps(asdict(report)))
+        return
+    print(f"Restored {settings.home} as of {report.created}: {report.passages} passages, {report.cases} cases.")
+    if not report.indexed:
+        print("Some vectors were not in the backup: run `consult knowledge rebuild`.")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
@@ -182,3 +183,20 @@ def test_importing_the_commands_is_light() -> None:
     heavy = ["numpy", "torch", "llama_index", "PIL", "rich.progress"]
     script = f"import sys, retrieval.commands; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", script], text=True, env=CHILD_ENV).strip() == "[]"
+
+
+def test_backup_and_restore(run: Run, told: SimpleNamespace, guides: Path, tmp_path: Path) -> None:
+    run("add", str(guides))
+    keep, bring = typer.Typer(), typer.Typer()
+    keep.command()(commands.backup)
+    bring.command()(commands.restore)
+    assert "Settings and model folders are not in it" in run(str(tmp_path / "b.zip"), app=keep)
+    with pytest.raises(BadInput, match="--replace"):
+        run(str(tmp_path / "b.zip"), app=bring)
+    assert "1 passages, 0 cases." in run(str(tmp_path / "b.zip"), "--replace", app=bring)
+    assert "Effusion [draft], Signs" in run("search", "costophrenic angle blunts effusion")
+
+    told.home = tmp_path / "other"
+    said = json.loads(run(str(tmp_path / "b.zip"), "--json", app=bring))
+    assert (said["passages"], said["indexed"]) == (1, True)
+    assert json.loads(run(str(tmp_path / "c.zip"), "--json", app=keep))["indexed"]
