@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test vllm-cpu real bench soak pocket clean
 
 $(STAMP): pyproject.toml constraints.txt
+	rm -rf *.egg-info  # an older one would hide entry points that have come since
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.14.1" "torchvision==0.29.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,browser]"
