@@ -120,9 +120,12 @@ def test_a_second_process_is_refused_and_a_killed_one_loses_nothing(tmp_path: Pa
     assert child.stdout is not None
     said = [json.loads(child.stdout.readline()) for _ in range(20)]
     shelf = Shelf(tmp_path)
-    with pytest.raises(Busy, match="another process"):
-        shelf.put([row(1, 1, 0)])
-    child.send_signal(signal.SIGKILL)
+    try:
+        for call in (lambda: shelf.put([row(1, 1, 0)]), lambda: list(shelf.all())):
+            with pytest.raises(Busy, match="another process"):
+                call()
+    finally:
+        child.send_signal(signal.SIGKILL)
     said += [json.loads(line) for line in child.stdout if line.endswith(b"\n")]
     child.wait()
     child.stdout.close()
@@ -133,8 +136,20 @@ def test_a_second_process_is_refused_and_a_killed_one_loses_nothing(tmp_path: Pa
 
 def test_a_damaged_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "shard-2").mkdir()
-    with pytest.raises(Misconfigured, match="damaged"):
-        list(Shelf(tmp_path).all())
+    for shelf in (Shelf(tmp_path), Shelf(tmp_path)):
+        with pytest.raises(Misconfigured, match="damaged"):
+            list(shelf.all())
+
+
+def test_closed_it_is_anothers(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.put([row(1, 1, 0)])
+    other = Shelf(tmp_path / "shelf")
+    with pytest.raises(Busy):
+        other.put([row(2, 1, 0)])
+    shelf.close()
+    other.put([row(2, 1, 0)])
+    other.close()
+    assert len(list(shelf.all())) == 2
 
 
 def test_a_killed_creation_leaves_no_shelf(tmp_path: Path) -> None:
