@@ -47,8 +47,7 @@ class Assistant:
         store = open_store(settings.home, how.url, how.api_key.get_secret_value() if how.api_key else None)
         selection = Selection(how.mode, how.gamma, how.floor, how.k_max)
         retriever = Retriever(store, Library(settings.home), worker.encoders, selection)
-        folder = encoder_folder(settings.encoders.image_text, "image_text")
-        return cls(engine, retriever, Domains.load(folder) if folder else None, worker)
+        return cls(engine, retriever, domains_of(settings), worker)
 
     @property
     def library(self) -> Library:
@@ -115,12 +114,16 @@ class Assistant:
         defects: list[Defect] = []
         with course.stage("embed_pictures"):
             embeddings = await to_thread.run_sync(self.retriever.look, [picture.pixels for picture in pictures])
-        domain = None
+        domain, domains = None, tuple[str, ...]()
         if self.domains:
+            self.domains.check(self.retriever.identities.get("image_text"))
             verdicts = [_verdict(self.domains.identify(embedding)) for embedding in embeddings]
             for number, verdict in enumerate(verdicts, 1):
                 defects += _unfit(number, verdict, course.info)
             domain = max(verdicts, key=lambda verdict: (verdict.name is not None, verdict.confidence))
+            domains = _searched(verdicts)
+            if not domains and not any(defect.refuse for defect in defects):
+                course.warnings.append(_unsure(verdicts))
         chest = domain.name == "chest_xray" if domain else None
         with course.stage("gate"):
             defects = [d for n, picture in enumerate(pictures, 1) for d in inspect(picture, n, chest=chest)] + defects
@@ -134,7 +137,7 @@ class Assistant:
             prior_images=tuple(picture.pixels for picture in pictures[current:]),
             prior_embeddings=embeddings[current:] if request.prior else None,
             earlier=earlier,
-            domains=(domain.name,) if domain and domain.name else (),
+            domains=domains,
             patient=request.study.patient,
             sha256=tuple(picture.sha256 for picture in pictures),
         )
@@ -194,6 +197,24 @@ class Assistant:
         }
 
 
+def domains_of(settings: Settings) -> Domains | None:
+    """As fitted on this installation, else as they came with the encoder. Raises `Misconfigured`."""
+    folder = encoder_folder(settings.encoders.image_text, "image_text")
+    return Domains.load(settings.home) or (Domains.load(folder) if folder else None)
+
+
+def _searched(verdicts: list[DomainVerdict]) -> tuple[str, ...]:
+    """The domains of the pictures, when all are sure; (): all there are."""
+    names = dict.fromkeys(verdict.name for verdict in verdicts if verdict.name and verdict.sure)
+    return tuple(names) if all(verdict.sure for verdict in verdicts) else ()
+
+
+def _unsure(verdicts: list[DomainVerdict]) -> str:
+    numbers = [str(number) for number, verdict in enumerate(verdicts, 1) if not verdict.sure]
+    which = f"picture {numbers[0]} is" if len(numbers) == 1 else f"pictures {', '.join(numbers)} are"
+    return f"It is not certain of which kind {which}: knowledge of all kinds was searched."
+
+
 def _unfit(number: int, verdict: DomainVerdict, info: EngineInfo) -> list[Defect]:
     """Unlike anything known: a limited model refuses, any other is used with a warning."""
     if verdict.name and (info.domains is None or verdict.name in info.domains):
@@ -213,4 +234,4 @@ def _plain(domain: str) -> str:
 
 
 def _verdict(domain: Domain) -> DomainVerdict:
-    return DomainVerdict(name=domain.name, confidence=domain.confidence, nearest=domain.nearest)
+    return DomainVerdict(name=domain.name, confidence=domain.confidence, nearest=domain.nearest, sure=domain.sure)

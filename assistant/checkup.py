@@ -1,13 +1,18 @@
 """What works on this machine: one small check a part, each with the command that mends it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from assistant.assistant import Assistant
 from assistant.errors import ConsultError, EncoderMismatch, NotFound
 from assistant.settings import Settings, load_settings
+from retrieval.fitted import belongs
+from retrieval.types import Fitted
+from retrieval.weigh import values
 
+CALIBRATE, REBUILD = "consult calibrate", "consult knowledge rebuild"
 ENCODERS = "pip install 'consult[models]', or name other [encoders] in consult.toml"
 PACKAGES = ("torch", "transformers", "open_clip_torch", "qdrant-edge-py", "pydicom", "llama-index-core", "streamlit")
 
@@ -41,8 +46,9 @@ async def checkup() -> list[Part]:
             try:
                 parts.append(Part(name, True, await check(assistant, settings)))
             except (ConsultError, ImportError) as error:
-                rebuilt = "consult knowledge rebuild" if isinstance(error, EncoderMismatch) else mend
+                rebuilt = REBUILD if isinstance(error, EncoderMismatch) else mend
                 parts.append(Part(name, False, str(error), rebuilt))
+        parts.append(await _calibration(assistant, settings))
     finally:
         await assistant.close()
     return parts
@@ -67,7 +73,30 @@ async def _engine(assistant: Assistant, _: Settings) -> str:
 
 
 async def _encoders(assistant: Assistant, _: Settings) -> str:
-    return ", ".join(f"{role}: {identity}" for role, identity in assistant.retriever.identities.items())
+    identities, domains = assistant.retriever.identities, assistant.domains
+    if domains:
+        domains.check(identities.get("image_text"))
+    knows = f"; domains: {', '.join(domains.names)}" if domains else "; no domain is told from another"
+    return ", ".join(f"{role}: {identity}" for role, identity in identities.items()) + knows
+
+
+async def _calibration(assistant: Assistant, settings: Settings) -> Part:
+    """What decides how much is read: where each value is from, and whether it still belongs to what is in use."""
+    try:
+        own, manifest = assistant.library.fitted(), assistant.retriever.store.manifest
+        identities = assistant.retriever.identities
+    except (ConsultError, ImportError) as error:
+        return Part("calibration", False, str(error), CALIBRATE)
+    says = values(settings.retrieval, manifest.fitted if manifest else Fitted())
+    if own and not belongs(own, identities):
+        return Part("calibration", True, f"{says}; what was fitted here is for other encoders, and unused", CALIBRATE)
+    if own and manifest and manifest.fitted.told != own.told:
+        return Part("calibration", True, f"{says}; what was fitted here is not in the index yet", REBUILD)
+    asked = manifest.fitted.told.get("ks") if manifest else None
+    with suppress(ConsultError, ImportError):  # a model that can't be asked is told above
+        if asked and asked["model_hash"] != (await assistant.engine.info()).model_hash:
+            return Part("calibration", True, f"{says}; the trusted numbers are those of another model", CALIBRATE)
+    return Part("calibration", True, says, "" if manifest is None or manifest.fitted.told else CALIBRATE)
 
 
 async def _knowledge(assistant: Assistant, settings: Settings) -> str:
@@ -82,4 +111,4 @@ async def _knowledge(assistant: Assistant, settings: Settings) -> str:
     if stale := len(assistant.library.stale()):
         counts += f" ({stale} condensed no longer searched: their sources changed; consult knowledge refine --stale)"
     how = settings.retrieval
-    return f"{counts}; {how.url or 'embedded'}; {how.mode}, gamma {how.gamma}, floor {how.floor}, at most {how.k_max}"
+    return f"{counts}; {how.url or 'embedded'}; at most {how.k_max} are read"

@@ -26,6 +26,7 @@ class DomainVerdict(Model):
     name: str | None  # None: unlike anything known
     confidence: float = Field(ge=0, le=1)
     nearest: str | None = None
+    sure: bool = True  # enough to search this domain alone
 
 
 class Quality(Model):

@@ -11,9 +11,10 @@ from typing import TypeVar
 from retrieval.embed import Progress, embed, indexed_text, key_of, no_progress
 from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT, Encoders, Lane
 from retrieval.errors import Busy
+from retrieval.fitted import merged
 from retrieval.library import PAGE, Library
 from retrieval.store.base import Store
-from retrieval.types import Case, Manifest, Passage, Record, Vector
+from retrieval.types import Case, Fitted, Manifest, Passage, Record, Vector
 
 KEPT_GENERATIONS = 2  # the current one, and the one that readers may just be leaving
 
@@ -23,7 +24,7 @@ def is_current(library: Library, store: Store, encoders: Encoders) -> bool:
     manifest = store.manifest
     return (
         manifest is not None
-        and (manifest.vectors, manifest.fitted) == (encoders.specs(), encoders.fitted)
+        and (manifest.vectors, manifest.fitted) == (encoders.specs(), in_force(library, encoders))
         and manifest.records == _indexed(library)
         and library.state("indexed") == library.state("revision")
     )
@@ -36,11 +37,17 @@ def _indexed(library: Library) -> int:
     return counts["passages"] + counts["cases"] - stale
 
 
+def in_force(library: Library, encoders: Encoders) -> Fitted:
+    """What was fitted here, where it was for these encoders, over what came with them."""
+    return merged(encoders.fitted, library.fitted(), encoders.identities)
+
+
 def rebuild(library: Library, store: Store, encoders: Encoders, progress: Progress = no_progress) -> str:
     """Embeds what is missing, publishes a generation of everything, and returns its name."""
     embed(library, encoders, progress)
     revision = library.state("revision")
-    manifest = Manifest(vectors=encoders.specs(), domains=tuple(library.domains()), fitted=encoders.fitted)
+    fitted = in_force(library, encoders)
+    manifest = Manifest(vectors=encoders.specs(), domains=tuple(library.domains()), fitted=fitted)
     name = store.publish(_records(library, encoders, progress), manifest)
     library.set_indexed(revision)
     for old in store.generations()[:-KEPT_GENERATIONS]:

@@ -21,11 +21,14 @@ import numpy as np
 from retrieval import blobs
 from retrieval.cases import pixels_of
 from retrieval.db import connect, migrate, plain_errors, transaction
-from retrieval.errors import NotFound
+from retrieval.errors import Misconfigured, NotFound
+from retrieval.fitted import from_json as fitted_from_json
+from retrieval.fitted import to_json
 from retrieval.schema import ROOM, STEPS
-from retrieval.types import Case, Image, Passage, Statement, Vector
+from retrieval.types import Case, Fitted, Image, Passage, Statement, Vector
 
 PAGE = 500  # rows read at a time
+FITTED = "retrieval"  # key of what `consult calibrate` fitted
 NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
 
 
@@ -339,6 +342,27 @@ class Library:
     def set_indexed(self, revision: int) -> None:
         with self._write() as db:
             db.execute("UPDATE state SET value = ? WHERE key = 'indexed'", (revision,))
+
+    # What was fitted on this installation's validation data
+
+    def fitted(self) -> Fitted | None:
+        """By the last `consult calibrate`; None before the first. Raises `Misconfigured` for a damaged one."""
+        rows = self._all("SELECT value FROM fitted WHERE key = ?", FITTED)
+        try:
+            return fitted_from_json(json.loads(rows[0]["value"])) if rows else None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Misconfigured("What was fitted can't be read. Run `consult calibrate`.") from error
+
+    def put_fitted(self, fitted: Fitted) -> None:
+        """In place of what was fitted before. It is in force from the next generation of the index."""
+        row = (FITTED, json.dumps(to_json(fitted), ensure_ascii=False), _now())
+        with self._write() as db:
+            db.execute("INSERT OR REPLACE INTO fitted (key, value, made) VALUES (?, ?, ?)", row)
+
+    def forget_fitted(self) -> None:
+        """So that what comes with the encoders is in force again, from the next generation on."""
+        with self._write() as db:
+            db.execute("DELETE FROM fitted WHERE key = ?", (FITTED,))
 
     # Inside
 

@@ -2,7 +2,8 @@
 resembles the current study (TemMed-Bench). What is read of a pair is its later report, which tells the change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import IMAGE
 from retrieval.legs import IMAGE_CASE, PRIOR_CASE, compares
 from retrieval.library import Library
-from retrieval.types import Case, Hit, Leg, Vector
+from retrieval.types import Case, Hit, Item, Leg, Vector
 
 PAIR = "pair→pair"  # the score of both at once, as a leg's
 
@@ -39,6 +40,11 @@ def paired(hits: Sequence[Hit], legs: Sequence[Leg], library: Library) -> dict[s
             hit = known.get(second.id) or Hit(second.id, "case", {})
             found[second.id] = (Hit(hit.id, "case", {**hit.scores, PAIR: score}), first)
     return found
+
+
+def with_earlier(items: Sequence[Item], pairs: Mapping[str, tuple[Hit, Case]]) -> list[Item]:
+    """The later study of a pair together with the earlier."""
+    return [replace(i, earlier=pairs[i.content.id][1]) if i.content.id in pairs else i for i in items]
 
 
 def _looked(legs: Sequence[Leg], what: str) -> dict[str, Vectors]:

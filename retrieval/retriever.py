@@ -15,10 +15,10 @@ from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
 from retrieval.legs import IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
 from retrieval.library import Library
-from retrieval.pairs import paired
+from retrieval.pairs import paired, with_earlier
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
-from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Passage, Query
+from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, selected, share, sources_first
 
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
@@ -51,21 +51,22 @@ class Retriever:
         text = searched_text(query.text, query.earlier)
         legs = legs_of(query, text, self.encoders, manifest)
         embedded = time.perf_counter()
-        hits = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
+        hits = self.search(query, text, legs)
         searched = time.perf_counter()
-        hits = fused(self._reranked(text, fused(hits, legs)), legs)
         pairs = paired(hits, legs, self.library)
         if pairs:  # a single case tells of no change
             hits = fused([hit for hit in hits if hit.kind == "passage"] + [hit for hit, _ in pairs.values()], legs)
-        subject = subject_words(text)
-        by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        chosen = self._chosen(hits, manifest.fitted, subject, by_image, self.selection.after(manifest.fitted, query.k))
-        items = [
-            Item(n, row.content, row.hit.scores, row.relevance, pairs[row.hit.id][1] if row.hit.id in pairs else None)
-            for n, row in enumerate(chosen, 1)
-        ]
+        how = self.selection.after(manifest.fitted, query.k)
+        found = self.weighed(hits, legs, text, manifest.fitted, how.floor or 0)
+        items = with_earlier(self.chosen(found, manifest.fitted, how), pairs)
         timings = {"embed": embedded - started, "search": searched - embedded, "select": time.perf_counter() - searched}
         return Evidence(tuple(items), len(hits), self._priors(query), timings)
+
+    def search(self, query: Query, text: str, legs: Sequence[Leg]) -> list[Hit]:
+        """What the legs find, in the order they vote for; the reranker, where there is one, votes too."""
+        found = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
+        ordered = fused(found, legs)
+        return fused(self._reranked(text, ordered), legs) if self.encoders.reranker else ordered
 
     def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
         """The first passages with what the reranker says of them, if there is one and something to read."""
@@ -84,24 +85,14 @@ class Retriever:
         own = self.library.studies_of(query.patient, query.domains)
         return tuple(case for case in own if case.sha256 not in query.sha256)
 
-    def _chosen(
-        self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
+    def weighed(
+        self, hits: Sequence[Hit], legs: Sequence[Leg], text: str, fitted: Fitted, floor: float = 0
     ) -> list[Found]:
-        """Passages and cases share the places; both stay in the order of the hits, what was condensed behind them."""
-        place = {hit.id: rank for rank, hit in enumerate(hits)}
-        found = self._weighed(hits, fitted, subject, by_image, how)
-        passages = sources_first([row for row in found if row.hit.kind == "passage"], fitted, how)
-        cases = selected([row for row in found if row.hit.kind == "case"], fitted, how)
-        of_passages, of_cases = share(len(passages), len(cases), how.k_max)
-        chosen = passages[:of_passages] + cases[:of_cases]
-        return sorted(chosen, key=lambda row: (bool(condensed(row.content)), place[row.hit.id]))
-
-    def _weighed(
-        self, hits: Sequence[Hit], fitted: Fitted, subject: set[str], by_image: bool, how: Selection
-    ) -> list[Found]:
-        """The hits that reach the floor, with what they stand for; what was removed since the index was built is not
-        among them."""
-        calibration, floor = select.Calibration(fitted.legs), how.floor or 0
+        """The hits of these legs that reach the floor, in their order, with what they stand for; what was removed since
+        the index was built is not among them. `text` is what was asked, with what it refers back to."""
+        subject = subject_words(text)
+        by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
+        calibration = select.Calibration(fitted.legs)
         weighed = [(hit, relevance_of(hit, calibration, by_image)) for hit in hits]
         near = [(hit, relevance) for hit, relevance in weighed if relevance >= floor]
         contents = self.library.contents([hit.id for hit, _ in near])
@@ -115,6 +106,17 @@ class Retriever:
             if relevance >= floor:
                 found.append(Found(hit, relevance, content))
         return found
+
+    def chosen(self, found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Item]:
+        """What of `found` deserves to be read: passages and cases share the places; both stay in their order, what was
+        condensed behind them. `how` has no gaps."""
+        place = {row.hit.id: rank for rank, row in enumerate(found)}
+        passages = sources_first([row for row in found if row.hit.kind == "passage"], fitted, how)
+        cases = selected([row for row in found if row.hit.kind == "case"], fitted, how)
+        of_passages, of_cases = share(len(passages), len(cases), how.k_max)
+        chosen = passages[:of_passages] + cases[:of_cases]
+        chosen.sort(key=lambda row: (bool(condensed(row.content)), place[row.hit.id]))
+        return [Item(n, row.content, dict(row.hit.scores), row.relevance) for n, row in enumerate(chosen, 1)]
 
 
 def words_of(content: Passage | Case, names: Mapping[str, Sequence[str]]) -> set[str]:

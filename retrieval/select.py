@@ -23,28 +23,29 @@ def log_ratio(s: Relevance, gamma: float, floor: float, k_max: int) -> int:
     """
     if not gamma > 0:
         raise ValueError("gamma must be above 0")
-    passing = _passing(s, floor, k_max)
-    for kept in range(1, passing):
+    reach = passing(s, floor, k_max)
+    for kept in range(1, reach):
         if log(s[kept - 1]) - log(s[kept]) > gamma:
             return kept
-    return passing
+    return reach
 
 
 def ratio_to_top(s: Relevance, t: float, floor: float, k_max: int) -> int:
     """Keep i while s₁/sᵢ < t (MMed-RAG, released code; 1.5 there). `t` > 1."""
     if not t > 1:
         raise ValueError("t must be above 1")
-    passing = _passing(s, floor, k_max)
-    return next((kept for kept in range(passing) if s[0] >= t * s[kept]), passing)
+    reach = passing(s, floor, k_max)
+    return next((kept for kept in range(reach) if s[0] >= t * s[kept]), reach)
 
 
 def calibrated(s: Relevance, ks: Collection[int], floor: float, k_max: int) -> int:
     """The largest trustworthy number of contexts that `s` can fill, or 0. `ks` comes from `trustworthy_ks`."""
-    passing = _passing(s, floor, k_max)
-    return max((k for k in ks if 0 < k <= passing), default=0)
+    reach = passing(s, floor, k_max)
+    return max((k for k in ks if 0 < k <= reach), default=0)
 
 
-def _passing(s: Relevance, floor: float, k_max: int) -> int:
+def passing(s: Relevance, floor: float, k_max: int) -> int:
+    """How many of the first reach the floor, at most `k_max`: what every mode starts from."""
     values = np.asarray(s, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all() or (np.diff(values) > 0).any():
         raise ValueError("relevance must be one row of finite numbers in descending order")

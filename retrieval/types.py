@@ -120,7 +120,8 @@ class Fitted:
     """What was fitted on validation data and goes with an index. None and empty: not fitted, a default applies."""
 
     legs: dict[str, tuple[float, float]] = field(default_factory=dict)  # leg → (a, b) for `select.Calibration`
-    gamma: float | None = None
+    gamma: float | None = None  # of mode log-ratio
+    gamma_to_top: float | None = None  # of mode ratio-to-top
     floor: float | None = None
     ks: tuple[int, ...] | None = None  # the numbers of contexts that may be trusted; (): none may
     told: dict[str, Any] = field(default_factory=dict)  # on what, when, by whom: for people
@@ -145,6 +146,7 @@ class Domain:
     name: str | None
     confidence: float
     nearest: str | None = None  # the closest known domain, also when unknown
+    sure: bool = False  # enough to search this domain alone
 
     @property
     def known(self) -> bool:

@@ -8,7 +8,7 @@ resembles a passage never lifts one. An open question ("what is abnormal?") name
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal, TypeGuard
+from typing import Literal, Protocol, TypeGuard
 
 from retrieval import select
 from retrieval.copies import without_copies
@@ -22,6 +22,19 @@ UNSAID = 0.6  # what counts of the relevance of a passage that holds no word of 
 
 Mode = Literal["log-ratio", "ratio-to-top", "calibrated"]
 GAMMA, FLOOR = 0.5, 0.35  # where nothing was fitted
+
+
+class Limits(Protocol):
+    """What `Selection` and the settings say alike."""
+
+    @property
+    def mode(self) -> Mode: ...
+
+    @property
+    def gamma(self) -> float | None: ...
+
+    @property
+    def floor(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +53,8 @@ class Selection:
         def first(*values: float | None) -> float | None:
             return next((value for value in values if value is not None), None)
 
-        gamma, floor = first(self.gamma, fitted.gamma, GAMMA), first(self.floor, fitted.floor, FLOOR)
+        own = fitted.gamma_to_top if self.mode == "ratio-to-top" else fitted.gamma
+        gamma, floor = first(self.gamma, own, GAMMA), first(self.floor, fitted.floor, FLOOR)
         return replace(self, gamma=gamma, floor=floor, k_max=self.k_max if k is None else k)
 
 
@@ -102,3 +116,19 @@ def share(passages: int, cases: int, k_max: int) -> tuple[int, int]:
     """How many of each are read: half of the places each, what one leaves free goes to the other."""
     of_cases = min(cases, max(k_max // 2, k_max - passages))
     return min(passages, k_max - of_cases), of_cases
+
+
+def values(how: Limits, fitted: Fitted) -> str:
+    """What is in force, in words: each value with where it is from."""
+
+    def one(name: str, own: float | None, found: float | None, default: float) -> str:
+        value, source = (own, "set") if own is not None else (found, "fitted")
+        return f"{name} {default:g} (default)" if value is None else f"{name} {value:g} ({source})"
+
+    gamma = fitted.gamma_to_top if how.mode == "ratio-to-top" else fitted.gamma
+    told = [how.mode, one("gamma", how.gamma, gamma, GAMMA), one("floor", how.floor, fitted.floor, FLOOR)]
+    ks = "never fitted" if fitted.ks is None else ", ".join(map(str, fitted.ks)) or "none"
+    legs = ", ".join(fitted.legs) or "none"
+    whole = f"{', '.join(told)}; trusted numbers of contexts: {ks}; relevance fitted for: {legs}"
+    data = fitted.told.get("data")
+    return f"{whole}; on {data['name']}, n = {data['n']}, {fitted.told['made'][:10]}" if data else whole

@@ -123,9 +123,10 @@ def query_of(assistant: Assistant, request: AskRequest) -> Query:
     if not pictures:
         return Query(request.question)
     embeddings = assistant.retriever.look([picture.pixels for picture in pictures])
-    domain = assistant.domains.identify(embeddings[0]).name if assistant.domains else None
+    domain = assistant.domains.identify(embeddings[0]) if assistant.domains else None
+    domains = (domain.name,) if domain and domain.name and domain.sure else ()
     sha256 = tuple(picture.sha256 for picture in pictures)
-    return Query(request.question, embeddings=embeddings, domains=(domain,) if domain else (), sha256=sha256)
+    return Query(request.question, embeddings=embeddings, domains=domains, sha256=sha256)
 
 
 def measured(places: Sequence[str], gains: Gains, one_is_enough: bool) -> dict[str, float]:

@@ -62,12 +62,13 @@ def over(
 ) -> Iterator[Assistant]:
     """The same engine and encoders over the library of this corpus, built below `folder` where it isn't yet."""
     old = assistant.retriever
-    made_by = hashlib.sha256(repr(sorted(old.identities.items())).encode()).hexdigest()[:8]
+    encoders = replace(old.encoders, fitted=settings.encoders.names.fitted())
+    made_by = hashlib.sha256(repr((sorted(old.identities.items()), encoders.fitted)).encode()).hexdigest()[:8]
     home = folder / f"{corpus.name}-{made_by}"
     store, library = open_store(home), Library(home)
     try:
         if not (done := home / "complete").exists():
-            _fill(store, library, replace(old.encoders, fitted=settings.encoders.names.fitted()), corpus, progress)
+            _fill(store, library, encoders, corpus, progress)
             done.touch()
         retriever = Retriever(store, library, old.encoders, old.selection)
         yield Assistant(assistant.engine, retriever, assistant.domains)

@@ -53,12 +53,15 @@ class Tile:
     heat: ArrayLike | None = None
 
 
+OF_ANSWERS = ("confidence in the answer given", "share of answers that are right", "answers")
+
+
 def roc(truth: ArrayLike, p: ArrayLike, sensitivity: float, path: Path, name: str = "") -> Path:
     """ROC curve with the operating point of this sensitivity; `truth` must hold both classes."""
     said = np.asarray(truth, dtype=bool)
     false, true, _ = roc_curve(said, p)
     point = classify.operating_point(said, p, sensitivity)
-    with _figure(path, WIDTH, 7.9) as figure:
+    with drawing(path, WIDTH, 7.9) as figure:
         axes = figure.add_subplot()
         axes.plot(false, true, color=BLUE, clip_on=False, label=f"AUROC {classify.auroc(said, p):.2f}")
         axes.plot(
@@ -74,28 +77,31 @@ def roc(truth: ArrayLike, p: ArrayLike, sensitivity: float, path: Path, name: st
     return path
 
 
-def reliability(confidence: ArrayLike, right: ArrayLike, path: Path, name: str = "") -> Path:
-    """How often answers of a confidence are right, with 95 % Wilson intervals, above how many there are of each."""
+def reliability(
+    confidence: ArrayLike, right: ArrayLike, path: Path, name: str = "", words: tuple[str, str, str] = OF_ANSWERS
+) -> Path:
+    """How often answers of a confidence are right, with 95 % Wilson intervals, above how many there are of each.
+    `words` name confidence, share and items where these are no answers."""
     bins = calibration.reliability(confidence, right)
     values = np.asarray(confidence, dtype=float)
     start = 0.5 if values.size and values.min() >= 0.5 else 0.0
-    with _figure(path, WIDTH, 7.2) as figure:
+    with drawing(path, WIDTH, 7.2) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([start, 1], [start, 1], color=GREY, linewidth=1, linestyle=DASHES, label="calibrated")
         x, y = [b.confidence for b in bins], [b.accuracy for b in bins]
         low, high = zip(*[_wilson(b.accuracy, b.n) for b in bins], strict=True) if bins else ((), ())
         upper.vlines(x, low, high, color=SKY, linewidth=3, clip_on=False, label="95 % interval")
         upper.plot(x, y, "o-", color=BLUE, markersize=7, clip_on=False, label="measured")
-        upper.set(ylim=(0, 1), ylabel="share of answers that are right")
+        upper.set(ylim=(0, 1), ylabel=words[1])
         error = calibration.ece(confidence, right)
-        upper.set_title(_named(name, f"calibration of {values.size} answers, expected error {error:.2f}"))
+        upper.set_title(_named(name, f"calibration of {values.size} {words[2]}, expected error {error:.2f}"))
         upper.legend(loc="upper left")
         edges, heights = [b.low for b in bins], [b.n for b in bins]
         lower.bar(edges, heights, [b.high - b.low for b in bins], align="edge", color=PALE, edgecolor="white")
-        lower.set_ylabel("answers")
+        lower.set_ylabel(words[2])
         lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         lower.set_xlim(start, 1)
-        lower.set_xlabel("confidence in the answer given")
+        lower.set_xlabel(words[0])
         figure.align_ylabels([upper, lower])
     return path
 
@@ -110,7 +116,7 @@ def risk_coverage(
     reached = correct.size / asked if asked else 1.0
     wrong = np.sort(~correct)  # a perfect order answers what is right first
     ideal = np.cumsum(wrong) / np.arange(1, wrong.size + 1)
-    with _figure(path, WIDTH, 5.6) as figure:
+    with drawing(path, WIDTH, 5.6) as figure:
         axes = figure.add_subplot()
         axes.axhline(1 - correct.mean(), color=GREY, linewidth=1, linestyle=DASHES, label="withheld at random")
         axes.plot(reached * curve.coverage, curve.risk, color=BLUE, label="least confident withheld first")
@@ -136,7 +142,7 @@ def _named(name: str, title: str) -> str:
 def forest(rows: Sequence[Named], path: Path, title: str, chance: float | None = None) -> Path:
     """Figures with their intervals, a row each, from the top. `chance`: where a line is drawn; 0 stands for "no
     difference" and goes through the middle. The title should name the n."""
-    with _figure(path, WIDTH, 1.7 + 0.4 * len(rows)) as figure:
+    with drawing(path, WIDTH, 1.7 + 0.4 * len(rows)) as figure:
         axes = figure.add_subplot()
         _intervals(axes, [(label, (value, low, high)) for label, value, low, high in rows], chance)
         axes.set_xlabel("difference" if chance == 0 else "value")
@@ -149,7 +155,7 @@ def bars_by_group(groups: Mapping[str, Mapping[str, Measured]], path: Path, titl
     rows: list[tuple[str, Measured | None]] = []
     for key, group in groups.items():
         rows += [(key, None), *group.items()]
-    with _figure(path, WIDTH, 1.7 + 0.38 * len(rows)) as figure:
+    with drawing(path, WIDTH, 1.7 + 0.38 * len(rows)) as figure:
         axes = figure.add_subplot()
         for place, (_, measured) in enumerate(rows):
             if measured and not math.isnan(measured[0]):
@@ -169,7 +175,7 @@ def severity_curves(
     table = np.array(list(curves.values()), dtype=float).reshape(len(curves), -1)
     known = ~np.isnan(table)
     mean = np.where(known, table, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-    with _figure(path, WIDTH, 1.2 + 1.75 * rows) as page:
+    with drawing(path, WIDTH, 1.2 + 1.75 * rows) as page:
         grid = page.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, (kind, values) in zip(grid.flat, curves.items(), strict=False):
             axes.plot(mean, color=PALE, linewidth=4, solid_capstyle="round")
@@ -195,7 +201,7 @@ def panel(tiles: Sequence[Tile], path: Path, title: str = "", note: str = "") ->
     rows, columns = _grid(len(tiles))
     lines = max((tile.caption.count("\n") + 1 for tile in tiles if tile.caption), default=0)
     side = WIDTH / columns
-    with _figure(path, WIDTH, rows * (side + 0.19 * lines) + 0.4 * bool(title) + 0.35 * bool(note)) as figure:
+    with drawing(path, WIDTH, rows * (side + 0.19 * lines) + 0.4 * bool(title) + 0.35 * bool(note)) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
@@ -209,7 +215,7 @@ def panel(tiles: Sequence[Tile], path: Path, title: str = "", note: str = "") ->
 
 
 @contextmanager
-def _figure(path: Path, width: float, height: float) -> Iterator[Figure]:
+def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches, saved when the block ends well."""
     with matplotlib.style.context(_STYLE, after_reset=True):
         figure = Figure(figsize=(width, height))

@@ -5,7 +5,7 @@ every lane of its kind, so that a search in one encoder's space finds all that i
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,12 +13,14 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from retrieval.encoders.base import ImageTextEncoder, Reranker, TextEncoder, Vectors
-from retrieval.encoders.folder import pocket
+from retrieval.encoders.folder import POCKET, identity, pocket, weights_in
 from retrieval.errors import Misconfigured
+from retrieval.fitted import from_json, merged
 from retrieval.types import Fitted, VectorSpec
 
 IMAGE, IMAGE_TEXT, TEXT = "image", "image_text", "text"  # roles: what was encoded, for which named vector
 RERANKER = "reranker"
+PAIR = "fitted.json"  # what was fitted for the two pocket encoders together
 Part = Literal["image_text", "text"]
 E = TypeVar("E")
 
@@ -126,13 +128,18 @@ class Names:
     reranker: str | None = None
 
     def fitted(self) -> Fitted:
-        """What came with these encoders. Raises `Misconfigured`."""
+        """What came with these encoders: a curve a leg, and for the two that ship all that `consult calibrate` fits.
+        Raises `Misconfigured`."""
         legs = _legs_of(self.image_text, "image_text", None) | _legs_of(self.text, "text", None)
         for domain, name in self.seeing.items():
             legs |= _legs_of(name, "image_text", domain)
         for domain, name in self.reading.items():
             legs |= _legs_of(name, "text", domain)
-        return Fitted(legs=legs)
+        own = Fitted(legs=legs)
+        if (self.image_text, self.text) == ("pocket", "pocket") and not self.seeing and not self.reading:
+            identities = {part: identity("pocket", weights_in(pocket(part))) for part in ("image_text", "text")}
+            return merged(own, _read(POCKET / PAIR, from_json), identities)
+        return own
 
 
 def load(names: Names, processes: int = 1) -> Encoders:
@@ -160,11 +167,19 @@ def encoder_folder(name: str, part: Part) -> Path | None:
 def _legs_of(name: str, part: Part, domain: str | None) -> dict[str, tuple[float, float]]:
     """Of the legs this encoder has a part in, from `calibration.json` beside its weights: {"text→passage": [a, b]}."""
     folder = encoder_folder(name, part)
-    path = folder / "calibration.json" if folder else None
-    if path is None or not path.is_file():
-        return {}
+    legs = _read(folder / "calibration.json", _pairs) if folder else None
+    return {named(leg, domain): pair for leg, pair in (legs or {}).items()}
+
+
+def _pairs(data: Any) -> dict[str, tuple[float, float]]:
+    return {leg: (float(a), float(b)) for leg, (a, b) in data.items()}
+
+
+def _read(path: Path, as_what: Callable[[Any], E]) -> E | None:
+    """None where the file isn't there. Raises `Misconfigured`."""
+    if not path.is_file():
+        return None
     try:
-        legs = json.loads(path.read_text(encoding="utf-8"))
-        return {named(leg, domain): (float(a), float(b)) for leg, (a, b) in legs.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        return as_what(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Misconfigured(f"{path} is not a calibration (leg → [a, b]); calibrate again or remove it.") from error

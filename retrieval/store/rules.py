@@ -15,8 +15,9 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from retrieval.errors import EncoderMismatch, Misconfigured
+from retrieval.fitted import from_json
 from retrieval.store.words import normalise
-from retrieval.types import Filter, Fitted, Hit, Kind, Leg, Manifest, Record, Vector, VectorSpec
+from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector, VectorSpec
 
 BM25 = "bm25"
 CHUNK = 256  # records handed over at a time: bounds memory
@@ -59,18 +60,10 @@ def manifest_from_json(data: Any) -> Manifest:
             records=data["records"],
             created=data["created"],
             domains=tuple(data["domains"]),
-            fitted=_fitted(
-                data["fitted"] if "fitted" in data else {"legs": data["calibration"]}
-            ),  # 0.1.0 had only legs
+            fitted=from_json(data["fitted"] if "fitted" in data else {"legs": data["calibration"]}),  # 0.1.0: only legs
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Misconfigured(f"the index has a manifest that this version can't read: {REBUILD}") from error
-
-
-def _fitted(data: dict[str, Any]) -> Fitted:
-    legs = {leg: (float(a), float(b)) for leg, (a, b) in data["legs"].items() if leg != "ks"}
-    ks = data.get("ks")
-    return Fitted(**{**data, "legs": legs, "ks": None if ks is None else tuple(ks)})
 
 
 def manifest_from_text(text: str) -> Manifest:

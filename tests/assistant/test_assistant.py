@@ -133,6 +133,25 @@ def test_any_other_model_is_used_with_a_warning(tmp_path: Path) -> None:
     assert any("unlike any kind of image" in warning for warning in done(events).warnings)
 
 
+def test_only_a_kind_that_is_certain_limits_what_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two prototypes on the picture itself: which of them it is can't be told."""
+    assistant = make_assistant(tmp_path, [GOOD])
+    (seen,) = assistant.retriever.look([study().pictures[0].pixels])
+    searched: list[tuple[str, ...]] = []
+    real = assistant.retriever.retrieve
+    monkeypatch.setattr(assistant.retriever, "retrieve", lambda query: searched.append(query.domains) or real(query))
+    for names in (("chest_xray",), ("chest_xray", "fundus")):
+        means = np.stack([seen] * len(names))
+        assistant.domains = Domains(names, means, np.full(len(names), 0.5, np.float32), 0.05)
+        events = run(assistant, ask())
+        (quality,) = [event for event in events if isinstance(event, Quality)]
+        assert quality.domain is not None
+        assert quality.domain.name == "chest_xray"
+        assert quality.domain.sure == (len(names) == 1)
+        assert any("all kinds was searched" in warning for warning in done(events).warnings) != quality.domain.sure
+    assert searched == [("chest_xray",), ()]
+
+
 def test_a_picture_that_can_not_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
     blank = Study((Picture(np.zeros((256, 256), np.uint8)),))
     events = run(make_assistant(tmp_path, [GOOD]), ask(study=blank))

@@ -11,6 +11,8 @@ from assistant.cli import app
 from assistant.engines.fake import INFO
 from assistant.errors import EngineDown, Misconfigured
 from retrieval.encoders.fake import FakeTextEncoder
+from retrieval.index import rebuild
+from retrieval.types import Fitted
 from tests.assistant.parts import make_assistant
 
 
@@ -50,6 +52,37 @@ def test_an_engine_that_is_down_does_not_hide_the_rest(own_home: Path, monkeypat
     parts = parts_of(assistant, monkeypatch)
     assert not parts["engine"].ok
     assert parts["knowledge"].ok
+
+
+def test_what_is_fitted_is_told_and_whether_it_still_belongs(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assistant = make_assistant(own_home, [""])
+    fresh = parts_of(assistant, monkeypatch)["calibration"]
+    assert "floor 0.35 (default)" in fresh.says
+    assert fresh.mend == "consult calibrate"
+
+    assistant = make_assistant(own_home, [""])
+    retriever = assistant.retriever
+    told = {"identities": retriever.identities, "made": "2026-11-28T00:00:00", "data": {"name": "ours", "n": 90},
+            "ks": {"model_hash": INFO.model_hash}}  # fmt: skip
+    assistant.library.put_fitted(Fitted({"bm25": (0.2, -3.0)}, 0.7, None, 0.2, (1, 2), told))
+    assert parts_of(assistant, monkeypatch)["calibration"].mend == "consult knowledge rebuild"
+
+    assistant = make_assistant(own_home, [""])
+    rebuild(assistant.library, assistant.retriever.store, assistant.retriever.encoders)
+    fitted = parts_of(assistant, monkeypatch)["calibration"]
+    for words in ("gamma 0.7 (fitted)", "floor 0.2 (fitted)", "1, 2", "bm25", "on ours, n = 90, 2026-11-28"):
+        assert words in fitted.says
+    assert not fitted.mend
+
+    other_model = make_assistant(own_home, [""], info=replace(INFO, model_hash="other"))
+    rebuild(other_model.library, other_model.retriever.store, other_model.retriever.encoders)
+    assert "another model" in parts_of(other_model, monkeypatch)["calibration"].says
+
+    assistant = make_assistant(own_home, [""])
+    assistant.retriever.encoders = replace(assistant.retriever.encoders, text=FakeTextEncoder(64))
+    changed = parts_of(assistant, monkeypatch)["calibration"]
+    assert "for other encoders" in changed.says
+    assert changed.mend == "consult calibrate"
 
 
 def test_encoders_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,41 @@ def test_at_the_threshold_confidence_is_a_half(tmp_path: Path) -> None:
     assert domains.identify(np.array([0.5999, 0.8], np.float32)).name is None
 
 
+def test_between_two_domains_it_is_not_sure(tmp_path: Path) -> None:
+    domains = loaded(tmp_path, {**GOOD, "domains": {**GOOD["domains"], "fundus": {"mean": [0, 1, 0], "threshold": 0}}})
+    assert domains is not None
+    assert domains.identify(unit(1, 0, 0)).sure
+    between = domains.identify(unit(1, 0.15, 0))
+    assert between.known
+    assert between.sure == (between.confidence >= 0.8)
+    both = loaded(tmp_path, {"temperature": 0.05, "domains": {
+        "a": {"mean": [1, 0], "threshold": 0.5}, "b": {"mean": [0, 1], "threshold": 0.5}}})  # fmt: skip
+    assert both is not None
+    verdict = both.identify(unit(1, 1))
+    assert (verdict.known, verdict.sure) == (True, False)  # well above both thresholds, and no nearer to one
+    assert not both.identify(unit(-1, -1)).sure
+
+
+def test_how_sure_is_sure_may_be_fitted(tmp_path: Path) -> None:
+    strict, lax = (loaded(tmp_path, {**GOOD, "sure": sure}) for sure in (0.9999, 0.5))
+    assert strict is not None
+    assert lax is not None
+    assert not strict.identify(unit(1, 0, 0)).sure
+    assert lax.identify(unit(1, 0, 0)).sure
+
+
+def test_prototypes_of_another_encoder_are_refused(tmp_path: Path) -> None:
+    domains = loaded(tmp_path, {**GOOD, "encoder": "eye-1"})
+    assert domains is not None
+    domains.check("eye-1")
+    for other in ("eye-2", None):
+        with pytest.raises(Misconfigured, match="consult domains fit"):
+            domains.check(other)
+    beside = loaded(tmp_path, GOOD)
+    assert beside is not None
+    beside.check("any")
+
+
 @pytest.mark.parametrize(
     "data",
     [

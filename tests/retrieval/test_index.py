@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from retrieval.cases import picture_digest
 from retrieval.embed import HEADING, indexed_text
 from retrieval.encoders.bundle import Encoders
-from retrieval.index import rebuild
+from retrieval.errors import Misconfigured
+from retrieval.index import is_current, rebuild
 from retrieval.ingest import Source, add_documents
 from retrieval.library import Library
 from retrieval.retriever import Retriever
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Case, Filter, Leg, Passage, Query
+from retrieval.types import Case, Filter, Fitted, Leg, Passage, Query
 from tests.retrieval.conftest import WordEncoder, picture
 
 CARDS = {
@@ -99,3 +101,35 @@ def test_a_passage_under_the_heading_asked_for_stands_above_one_that_mentions_it
 def test_what_bm25_reads_names_the_headings_more_than_once() -> None:
     passage = Passage("p", "d", "Gout", "", "Urate crystals.", 0, 15)
     assert indexed_text(passage, ["podagra"]).split() == [*["Gout", "podagra"] * HEADING, "Urate", "crystals."]
+
+
+def test_what_was_fitted_here_is_in_force_with_its_encoders(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    came = replace(encoders, fitted=Fitted({"bm25": (1.0, -2.0), "text→passage": (3.0, 0.0)}, floor=0.4))
+    filled(library, store, came)
+    assert store.manifest is not None
+    assert store.manifest.fitted == came.fitted
+    told = {"identities": came.identities}
+    library.put_fitted(Fitted({"bm25": (0.5, -3.0)}, gamma=0.7, ks=(1,), told=told))
+    assert not is_current(library, store, came)
+    rebuild(library, store, came)
+    assert is_current(library, store, came)
+    legs = {"bm25": (0.5, -3.0), "text→passage": (3.0, 0.0)}
+    assert store.manifest.fitted == Fitted(legs, gamma=0.7, floor=0.4, ks=(1,), told=told)
+    other = replace(came, text=WordEncoder("text-2"))
+    rebuild(library, store, other)
+    assert store.manifest.fitted == came.fitted  # what was fitted for others is left
+    library.forget_fitted()
+    rebuild(library, store, came)
+    assert store.manifest.fitted == came.fitted
+
+
+def test_damaged_fitted_values_are_told(library: Library) -> None:
+    assert library.fitted() is None
+    library.put_fitted(Fitted(ks=(1, 2)))
+    assert library.fitted() == Fitted(ks=(1, 2))
+    with library._write() as db:
+        db.execute("UPDATE fitted SET value = '[]'")
+    with pytest.raises(Misconfigured, match="consult calibrate"):
+        library.fitted()
