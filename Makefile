@@ -39,6 +39,7 @@ pocket: $(STAMP)  ## train the bundled models anew (over an hour on 2 cores)
 	$(BIN)/python -m finetune.encoder --out retrieval/pocket/image_text
 	$(BIN)/python -m finetune.passages --out retrieval/pocket/text $(if $(MEDQUAD),--medquad $(MEDQUAD))
 	$(BIN)/python -m finetune.vlm --out assistant/pocket
+	$(BIN)/consult calibrate --write retrieval/pocket/fitted.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -149,6 +149,8 @@ class How:
 
 async def fit(assistant: Assistant, data: Data, how: How, watch: Watch) -> tuple[Fitted, dict[str, LegFit]]:
     """Everything that can be fitted on this set. Raises `BadInput`."""
+    if how.ask and not any(_asked(question) for question in data.questions):
+        raise BadInput("No question of --data has both an image and an answer: say --no-answers.")
     searched = search(assistant, data, watch)
     judged = [one for one in searched if one.question.judged]
     kinds = judged_kinds(assistant.retriever, judged)
@@ -175,12 +177,14 @@ async def fit(assistant: Assistant, data: Data, how: How, watch: Watch) -> tuple
     return (await _trusted(assistant, searched, fitted, how, watch) if how.ask else fitted), legs
 
 
+def _asked(question: Question) -> bool:
+    return question.answer is not None and question.picture is not None
+
+
 async def _trusted(
     assistant: Assistant, searched: Sequence[Searched], fitted: Fitted, how: How, watch: Watch
 ) -> Fitted:
-    asked = [one for one in searched if one.question.answer is not None and one.question.picture]
-    if not asked:
-        raise BadInput("No question of --data has both an image and an answer: say --no-answers.")
+    asked = [one for one in searched if _asked(one.question)]
     right, tried = await answers(assistant, asked, fitted, how.k_max, watch), list(range(1, how.k_max + 1))
     ks, info = select.trustworthy_ks(right, how.alpha, how.delta), await assistant.engine.info()
     told = {

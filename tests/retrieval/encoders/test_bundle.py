@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.encoders import bundle
 from retrieval.encoders.bundle import Encoders, Lane, Names, encoder_folder
 from retrieval.encoders.fake import FakeImageTextEncoder, FakeTextEncoder
 from retrieval.errors import Misconfigured
@@ -28,6 +29,19 @@ def test_encoders_come_with_their_calibration(tmp_path: Path) -> None:
         (tmp_path / "reading" / "calibration.json").write_text(damaged)
         with pytest.raises(Misconfigured, match="calibration"):
             Names("fake", reading).fitted()
+
+
+def test_the_pair_that_ships_comes_with_all_that_is_fitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Fails when one of them was trained anew and not calibrated."""
+    fitted = Names().fitted()
+    assert fitted.told["identities"].keys() == {"image_text", "text"}
+    assert fitted.legs.keys() == {"bm25", "image→case", "image→passage", "text→passage"}
+    assert None not in (fitted.gamma, fitted.gamma_to_top, fitted.floor, fitted.ks)
+    assert Names(reading={"fundus": "pocket"}).fitted().told == {}  # with a third beside them it isn't theirs
+    (tmp_path / "fitted.json").write_text("[]")
+    monkeypatch.setattr(bundle, "POCKET", tmp_path)
+    with pytest.raises(Misconfigured, match="not a calibration"):
+        Names().fitted()
 
 
 def test_who_reads_what() -> None:
