@@ -1,6 +1,6 @@
-"""The embedded default: Qdrant Edge, one finished shard a generation, read by any number of processes.
+"""The embedded default: Qdrant Edge, one finished shard a kind and generation, read by any number of processes.
 
-    HOME/index/<generation>/shard/        written once, by `retrieval.store.build`
+    HOME/index/<generation>/shard/<kind>/ written once, by `retrieval.store.build`
     HOME/index/<generation>/manifest.json
     HOME/index/CURRENT                    the current generation's name, replaced in one step
     HOME/index/LOCK                       held while publishing
@@ -26,20 +26,26 @@ from typing import Any
 import retrieval
 from retrieval.errors import Busy, Misconfigured, NotFound, Unavailable
 from retrieval.store import rules
-from retrieval.types import Filter, Hit, Leg, Manifest, Record, Vector
+from retrieval.store.build import Layout
+from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector
 
 BUILDING = "building-"
+DEFAULT = Layout()
+SPARE = 16  # hits asked for beyond a leg's limit where some may be excluded: a patient's own studies, old editions
+OVERSAMPLING = 8.0  # candidates a hit for rescoring: recall .999 also where all vectors are near each other
+EF = 512  # candidates when a graph is followed
 SCARCE = 64 << 20  # bytes: with less than this left on the disk, a failed build is blamed on it
 
 
 class EdgeStore:
     """`home` is CONSULT_HOME. Safe to share between threads. Raises `Misconfigured` when the index is damaged."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, layout: Layout = DEFAULT) -> None:
         self._index = Path(home) / "index"
+        self._layout = layout
         self._lock = Lock()
         self._name: str | None = None  # of the open generation
-        self._shard: Any = None
+        self._shards: dict[Kind, Any] = {}
         self._manifest: Manifest | None = None
 
     @property
@@ -117,28 +123,47 @@ class EdgeStore:
         import qdrant_edge as edge
 
         manifest = rules.manifest_from_text((self._index / name / "manifest.json").read_text(encoding="utf-8"))
-        self._shard = edge.EdgeShard.load(str(self._index / name / "shard"))
+        for kind in rules.KINDS:
+            self._shards[kind] = edge.EdgeShard.load(str(self._index / name / "shard" / kind))
         self._name, self._manifest = name, manifest
 
     def _close(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-        self._name = self._shard = self._manifest = None
+        while self._shards:
+            self._shards.popitem()[1].close()
+        self._name = self._manifest = None
 
     def _scored(self, leg: Leg, query: Vector | str, where: Filter) -> list[tuple[str, float]]:
+        """What `where` excludes is few: to drop it from a few hits more than asked for is many times faster than the
+        engine's filter, which goes through all that is not excluded. That filter is asked only when too few are left.
+        """
+        import qdrant_edge as edge
+
+        shut = rules.excluded(leg.kind, where)
+        inside, outside = rules.inside(edge, where), rules.outside(edge, leg.kind, where)
+        room = leg.limit + (SPARE if shut else 0)
+        points = self._query(leg, query, room, edge.Filter(must=inside) if inside else None, list(shut))
+        kept = [p for p in points if not any(p.payload.get(key) in values for key, values in shut.items())]
+        if len(kept) < leg.limit and len(points) == room:
+            kept = self._query(leg, query, leg.limit, edge.Filter(must=inside, must_not=outside), [])
+        return [(str(point.id), point.score) for point in kept[: leg.limit]]
+
+    def _query(self, leg: Leg, query: Vector | str, limit: int, chosen: Any, shown: list[str]) -> list[Any]:
         import qdrant_edge as edge
 
         if isinstance(query, str):
-            asked: Any = edge.TextQuery("text", query)
+            asked: Any = edge.TextQuery(rules.text_field(leg.kind), query)
         else:
             asked = edge.Query.Nearest(query.tolist(), using=rules.engine_name(leg.using))
+        rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
         request = edge.QueryRequest(
-            limit=leg.limit,
+            limit=limit,
             query=asked,
-            filter=rules.condition(edge, edge.IsEmptyCondition("domain"), leg.kind, where),
-            params=edge.SearchParams(quantization=edge.QuantizationSearchParams(rescore=True, oversampling=2.0)),
+            filter=chosen,
+            params=edge.SearchParams(hnsw_ef=EF, quantization=rescored),
+            with_payload=shown or False,
         )
-        return [(str(point.id), point.score) for point in self._shard.query(request)]
+        found: list[Any] = self._shards[leg.kind].query(request)
+        return found
 
     # publishing
 
@@ -166,7 +191,7 @@ class EdgeStore:
                                        env={**os.environ, "PYTHONPATH": path})  # fmt: skip
             try:
                 assert builder.stdin is not None
-                pickle.dump(dims, builder.stdin)
+                pickle.dump((dims, self._layout), builder.stdin)
                 for chunk in rules.chunks(records, manifest):
                     pickle.dump(chunk, builder.stdin)
                 pickle.dump(None, builder.stdin)

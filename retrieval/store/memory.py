@@ -48,9 +48,9 @@ class _Generation:
         self.payloads = {record_id: payload for record_id, _, payload in rows.values()}
         self.ids: dict[str, list[str]] = defaultdict(list)
         vectors: dict[str, list[Vector]] = defaultdict(list)
-        self.bm25 = Bm25()
+        self.bm25: dict[str, Bm25] = {kind: Bm25() for kind in rules.KINDS}
         for record_id, named, payload in rows.values():
-            self.bm25.add(record_id, payload["text"])
+            self.bm25[payload["kind"]].add(record_id, payload[rules.text_field(payload["kind"])])
             for name, vector in named.items():
                 self.ids[name].append(record_id)
                 vectors[name].append(vector / np.linalg.norm(vector))
@@ -58,7 +58,7 @@ class _Generation:
 
     def scored(self, leg: Leg, query: Vector | str, where: Filter) -> list[tuple[str, float]]:
         if isinstance(query, str):
-            scores = self.bm25.scores(query)
+            scores = self.bm25[leg.kind].scores(query)
         elif (name := rules.engine_name(leg.using)) in self.vectors:
             cosines = self.vectors[name] @ (query / np.linalg.norm(query))
             scores = dict(zip(self.ids[name], cosines.tolist(), strict=True))
@@ -71,10 +71,8 @@ class _Generation:
 def _fits(payload: dict[str, str], leg: Leg, where: Filter) -> bool:
     return (
         payload["kind"] == leg.kind
-        and (not where.domains or payload.get("domain") in (None, *where.domains))
-        and (where.not_patient is None or payload.get("patient") != where.not_patient)
-        and payload.get("sha256", "") not in where.not_sha256
-        and (where.all_editions or payload.get("edition") != rules.SUPERSEDED)
+        and (not where.domains or payload["domain"] in (rules.ANY_DOMAIN, *where.domains))
+        and not any(payload.get(key) in values for key, values in rules.excluded(leg.kind, where).items())
     )
 
 

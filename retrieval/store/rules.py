@@ -21,7 +21,9 @@ from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector, Ve
 
 BM25 = "bm25"
 CHUNK = 256  # records handed over at a time: bounds memory
-KEYWORDS = ("kind", "domain", "patient", "sha256", "edition")  # payload fields a filter reads
+KINDS: tuple[Kind, ...] = ("passage", "case")
+KEYWORDS = ("domain", "patient", "sha256", "edition")  # payload fields a filter reads, besides "kind"
+ANY_DOMAIN = ""  # what "domain" holds where a record bears on any: engines find a value faster than its absence
 SUPERSEDED = "superseded"  # what "edition" holds where a newer one is there
 REBUILD = "run `consult knowledge rebuild`"
 
@@ -36,6 +38,11 @@ def new_generation() -> str:
 def engine_name(identity: str) -> str:
     """An encoder's identity as a vector name: hub names have slashes, and engines make folders of vector names."""
     return re.sub(r"[^\w.-]", "_", identity)
+
+
+def text_field(kind: str) -> str:
+    """Where BM25 reads: one field a kind, so that the number and length of reports don't move a passage's score."""
+    return f"{kind}_text"
 
 
 def sizes(manifest: Manifest) -> dict[str, int]:
@@ -73,11 +80,11 @@ def manifest_from_text(text: str) -> Manifest:
         raise Misconfigured(f"the index has a damaged manifest: {REBUILD}") from error
 
 
-def chunks(records: Iterable[Record], manifest: Manifest) -> Iterable[Chunk]:
-    """Checked records, `CHUNK` at a time, in the form engines store. Raises `EncoderMismatch`, `Misconfigured`."""
+def chunks(records: Iterable[Record], manifest: Manifest, size: int = CHUNK) -> Iterable[Chunk]:
+    """Checked records, `size` at a time, in the form engines store. Raises `EncoderMismatch`, `Misconfigured`."""
     dims = sizes(manifest)
     rows = iter(records)
-    while block := list(islice(rows, CHUNK)):
+    while block := list(islice(rows, size)):
         yield [_row(record, dims) for record in block]
 
 
@@ -85,13 +92,12 @@ def _row(record: Record, dims: dict[str, int]) -> tuple[str, dict[str, Vector], 
     vectors = {}
     for name, vector in record.vectors.items():
         vectors[engine_name(name)] = checked(vector, name, dims, "a record brings")
-    edition = SUPERSEDED if record.superseded else None
     fields = {
-        "kind": record.kind, "domain": record.domain, "patient": record.patient, "sha256": record.sha256,
-        "edition": edition,
+        "kind": record.kind, "domain": record.domain or ANY_DOMAIN, "patient": record.patient,
+        "sha256": record.sha256, "edition": SUPERSEDED if record.superseded else None,
+        text_field(record.kind): normalise(record.text),
     }  # fmt: skip
-    payload = {key: value for key, value in fields.items() if value is not None}
-    return str(UUID(record.id)), vectors, {**payload, "text": normalise(record.text)}
+    return str(UUID(record.id)), vectors, {key: value for key, value in fields.items() if value is not None}
 
 
 def checked(vector: Vector | str, name: str, dims: dict[str, int], who: str) -> Vector:
@@ -124,23 +130,32 @@ def asked(legs: Sequence[Leg], manifest: Manifest) -> list[tuple[Leg, Vector | s
     return queries
 
 
-def condition(m: Any, without_domain: Any, kind: Kind, where: Filter) -> Any:
-    """The filter in terms of `m`, qdrant_edge or qdrant_client.models, which agree on all but one constructor."""
+# Filters in terms of `m`, qdrant_edge or qdrant_client.models
 
-    def among(key: str, values: Sequence[str]) -> Any:
-        return m.FieldCondition(key=key, match=m.MatchAny(any=list(values)))
 
-    must = [among("kind", [kind])]
-    if where.domains:
-        must.append(m.Filter(should=[among("domain", where.domains), without_domain]))
-    must_not = []
-    if where.not_patient is not None:
-        must_not.append(among("patient", [where.not_patient]))
-    if where.not_sha256:
-        must_not.append(among("sha256", where.not_sha256))
-    if not where.all_editions and kind == "passage":
-        must_not.append(among("edition", [SUPERSEDED]))
-    return m.Filter(must=must, must_not=must_not)
+def holds(m: Any, key: str, value: str) -> Any:
+    """One value, never a list of them: engines go through `MatchAny` more than twice as slowly."""
+    return m.FieldCondition(key=key, match=m.MatchValue(value=value))
+
+
+def inside(m: Any, where: Filter) -> list[Any]:
+    """What a hit must satisfy, besides its kind."""
+    if not where.domains:
+        return []
+    return [m.Filter(should=[holds(m, "domain", domain) for domain in (*where.domains, ANY_DOMAIN)])]
+
+
+def outside(m: Any, kind: Kind, where: Filter) -> list[Any]:
+    """What a hit must not satisfy."""
+    return [holds(m, key, value) for key, values in excluded(kind, where).items() for value in values]
+
+
+def excluded(kind: Kind, where: Filter) -> dict[str, tuple[str, ...]]:
+    """Payload fields and the values a hit must not have in them. Passages have no patient, cases no edition."""
+    if kind == "passage":
+        return {} if where.all_editions else {"edition": (SUPERSEDED,)}
+    fields = {"patient": (where.not_patient,) if where.not_patient is not None else (), "sha256": where.not_sha256}
+    return {key: values for key, values in fields.items() if values}
 
 
 def gathered(found: Iterable[tuple[Leg, Iterable[tuple[str, float]]]]) -> list[Hit]:

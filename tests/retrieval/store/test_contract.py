@@ -143,6 +143,33 @@ def test_the_patient_and_the_picture_asked_about_are_left_out(store: Store) -> N
     assert ids(store.search([image(1)], Filter(not_patient="p1", not_sha256=("s2",)))) == [uid("nobody")]
 
 
+def test_however_many_are_left_out_the_next_best_are_found(store: Store) -> None:
+    """Also when the first dozens of hits are all the patient's own."""
+    mine = [case(f"mine{i}", unit(1, i / 1000), patient="p1") for i in range(60)]
+    store.publish([*mine, case("near", unit(1, 1), patient="p2"), case("far", unit(0, 1))], MANIFEST)
+    assert ids(store.search([image(1, limit=5)], Filter(not_patient="p1"))) == [uid("near"), uid("far")]
+    some = store.search([image(1, limit=3)], Filter(not_sha256=("none",)))
+    assert ids(some) == [uid("mine0"), uid("mine1"), uid("mine2")]
+
+
+def test_superseded_passages_are_left_out_unless_asked_for(store: Store) -> None:
+    old = [passage(f"old{i}", "pneumothorax", vectors={TEXT: unit(1, dim=4)}, superseded=True) for i in range(40)]
+    store.publish([*old, passage("new", "pneumothorax drain", vectors={TEXT: unit(1, 1, dim=4)})], MANIFEST)
+    for leg in (WORDS, Leg("text→passage", TEXT, unit(1, dim=4), "passage")):
+        assert ids(store.search([leg], ALL)) == [uid("new")]
+        assert len(store.search([leg], Filter(all_editions=True))) == leg.limit
+
+
+def test_reports_of_cases_do_not_move_the_scores_of_passages(store: Store) -> None:
+    passages = [passage("a", "Signs of a pneumothorax"), passage("b", "Signs of an effusion")]
+    store.publish(passages, MANIFEST)
+    alone = [hit.scores for hit in store.search([WORDS], ALL)]
+    reports = [case(f"c{i}", unit(1), text="pneumothorax on the left, seen by all") for i in range(50)]
+    store.publish([*reports, *passages], MANIFEST)
+    assert [hit.scores for hit in store.search([WORDS], ALL)] == alone
+    assert len(store.search([Leg("bm25", "bm25", "pneumothorax", "case", 100)], ALL)) == 50
+
+
 def test_filters_hold_for_bm25_too(store: Store) -> None:
     records = [passage("x", "pneumothorax", domain="chest_xray"), passage("f", "pneumothorax", domain="fundus")]
     store.publish(records, MANIFEST)

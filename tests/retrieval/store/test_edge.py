@@ -1,6 +1,7 @@
 """What only the embedded store promises: several processes, interrupted publishers, damaged folders."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,7 +164,7 @@ def test_threads_search_while_generations_change(store: EdgeStore) -> None:
     assert seen <= {uid("old"), uid("g0"), uid("g1")}
 
 
-@pytest.mark.parametrize("damage", ["manifest", "version", "shard", "pointer"])
+@pytest.mark.parametrize("damage", ["manifest", "version", "shard", "layout", "pointer"])
 def test_a_damaged_index_names_the_command(store: EdgeStore, tmp_path: Path, damage: str) -> None:
     store.close()
     index = tmp_path / "index"
@@ -174,8 +175,13 @@ def test_a_damaged_index_names_the_command(store: EdgeStore, tmp_path: Path, dam
         case "version":
             (folder / "manifest.json").write_text('{"vectors": {}, "domains": [], "new": 1}')
         case "shard":
-            for segment in (folder / "shard" / "segments").rglob("segment.json"):
+            for segment in (folder / "shard").rglob("segment.json"):
                 segment.write_text("")
+        case "layout":  # of Consult 0.1.0: one shard for both kinds
+            shutil.rmtree(folder / "shard" / "case")
+            (folder / "shard" / "passage").rename(folder / "moved")
+            shutil.rmtree(folder / "shard")
+            (folder / "moved").rename(folder / "shard")
         case "pointer":
             (index / "CURRENT").write_text("gone\n")
     with pytest.raises(Misconfigured, match="consult knowledge rebuild"):
