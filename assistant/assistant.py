@@ -44,7 +44,8 @@ class Assistant:
         worker = Worker(settings)
         engine: Engine = worker.engine if settings.engine.kind == "local" else HttpEngine(settings.engine)
         how = settings.retrieval
-        store = open_store(settings.home, how.url, how.api_key.get_secret_value() if how.api_key else None)
+        key = how.api_key.get_secret_value() if how.api_key else None
+        store = open_store(settings.home, how.url, key, how.server.options)
         selection = Selection(how.mode, how.gamma, how.floor, how.k_max)
         retriever = Retriever(store, Library(settings.home), worker.encoders, selection)
         return cls(engine, retriever, domains_of(settings), worker)

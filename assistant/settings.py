@@ -5,14 +5,15 @@ Nested keys use two underscores: `CONSULT_ENGINE__URL` is `[engine] url`. The en
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import Misconfigured
 from retrieval.encoders.bundle import Names
+from retrieval.store.options import Quantization, ServerOptions
 
 PREFIX = "CONSULT_"
 CONFIG = "CONSULT_CONFIG"  # names the toml file; otherwise ./consult.toml when there
@@ -69,12 +70,40 @@ class EncoderSettings(Section):
         )
 
 
+class ServerSettings(Section):
+    """How the Qdrant server at `[retrieval] url` keeps an index: see `retrieval/store/options.py`."""
+
+    collection: str = Field(default="consult", pattern=r"^[\w.-]+$")
+    quantization: Quantization = "turbo"
+    on_disk: bool = False
+    shards: int = Field(default=1, ge=1)
+    replicas: int = Field(default=1, ge=1)
+    write_consistency: int = Field(default=1, ge=1)
+    hnsw_m: int = Field(default=16, ge=4, le=128)
+    hnsw_ef: int = Field(default=512, ge=10)
+    batch: int = Field(default=256, ge=1, le=10_000)
+    timeout_s: int = Field(default=30, ge=1)
+    ready_s: float = Field(default=3600, gt=0)
+
+    @model_validator(mode="after")
+    def _enough_replicas(self) -> Self:
+        if self.write_consistency > self.replicas:
+            raise ValueError(f"write_consistency {self.write_consistency} can't be met by {self.replicas} replicas")
+        return self
+
+    @property
+    def options(self) -> ServerOptions:
+        """As the library asks for them."""
+        return ServerOptions(**self.model_dump())
+
+
 class RetrievalSettings(Section):
     """`mode` and its parameters are those of `retrieval/select.py`; None: as fitted by `consult calibrate`.
-    `url` names a Qdrant server; None: embedded."""
+    `url` names a Qdrant server, used as `[retrieval.server]` says; None: embedded."""
 
     url: str | None = None
     api_key: SecretStr | None = None
+    server: ServerSettings = ServerSettings()
     mode: Literal["log-ratio", "ratio-to-top", "calibrated"] = "log-ratio"
     gamma: float | None = Field(default=None, gt=0)
     floor: float | None = Field(default=None, ge=0, le=1)

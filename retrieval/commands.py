@@ -249,8 +249,9 @@ def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
 def _store(settings: Any) -> "Store":
     from retrieval.store import open_store
 
-    url, key = settings.retrieval.url, settings.retrieval.api_key
-    return open_store(settings.home, url, key.get_secret_value() if key else None)
+    how = settings.retrieval
+    key = how.api_key.get_secret_value() if how.api_key else None
+    return open_store(settings.home, how.url, key, how.server.options)
 
 
 def _waiting(wait: bool) -> Callable[[], None] | None:

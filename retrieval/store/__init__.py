@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from retrieval.store.base import Store
+from retrieval.store.options import ServerOptions
 
-__all__ = ["Store", "open_store"]
+__all__ = ["ServerOptions", "Store", "open_store"]
 
 
-def open_store(home: Path, url: str | None = None, api_key: str | None = None) -> Store:
-    """The store of an installation: the Qdrant server at `url`, or embedded in `home`. Nothing is opened yet."""
+def open_store(
+    home: Path, url: str | None = None, api_key: str | None = None, options: ServerOptions | None = None
+) -> Store:
+    """The store of an installation: the Qdrant server at `url`, used as `options` say, or embedded in `home`. Nothing
+    is opened yet."""
     if url:
         from retrieval.store.server import ServerStore
 
-        return ServerStore.at(url, api_key)
+        return ServerStore.at(url, api_key, options or ServerOptions())
     from retrieval.store.edge import EdgeStore
 
     return EdgeStore(home)

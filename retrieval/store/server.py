@@ -1,39 +1,47 @@
-"""A Qdrant server: one collection a generation, the current one behind an alias that is moved in one step.
+"""A Qdrant server or cluster: one collection a generation, the current one behind an alias that is moved in one step,
+when the server has indexed the new one: nobody searches a generation that is half optimised.
 
 The manifest is the collection's metadata, written last: a collection without one is unfinished, is never searched, and
 is removed by a publisher that finds it a day later. Collections are named `<alias>-<generation>`, so that several
 installations may share a server under different aliases.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import Busy, NotFound, Unavailable
 from retrieval.store import rules
+from retrieval.store.options import Quantization, ServerOptions
 from retrieval.types import Filter, Hit, Leg, Manifest, Record, Vector
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
 ABANDONED = timedelta(days=1)
-EF = 256  # with int8 and rescoring: recall .999 at 100,000 records
+OVERSAMPLING = 8.0  # candidates a hit for rescoring, as in the embedded store
+POLL_S = 0.5
+DEFAULT = ServerOptions()
+KEPT = "The previous generation stays in use"
 
 
 class ServerStore:
     """Every method raises `Unavailable` when the server can't be reached or refuses."""
 
-    def __init__(self, client: "QdrantClient", alias: str = "consult") -> None:
-        self._client = client
-        self._alias = alias
+    def __init__(self, client: "QdrantClient", options: ServerOptions = DEFAULT, poll_s: float = POLL_S) -> None:
+        self._client, self._options, self._poll_s = client, options, poll_s
+        self._alias = options.collection
         self._seen: tuple[str, Manifest] | None = None  # the last current collection; generations never change
 
     @classmethod
-    def at(cls, url: str, api_key: str | None = None, alias: str = "consult") -> "ServerStore":
+    def at(cls, url: str, api_key: str | None = None, options: ServerOptions = DEFAULT) -> "ServerStore":
         from qdrant_client import QdrantClient
 
-        return cls(QdrantClient(url=url, api_key=api_key, timeout=30, check_compatibility=False), alias)
+        timeout = options.timeout_s
+        return cls(QdrantClient(url=url, api_key=api_key, timeout=timeout, check_compatibility=False), options)
 
     @property
     def manifest(self) -> Manifest | None:
@@ -48,7 +56,7 @@ class ServerStore:
                 queries = rules.asked(legs, manifest)
                 if not queries:
                     return []
-                requests = [_request(leg, query, where) for leg, query in queries]
+                requests = [_request(leg, query, where, self._options.hnsw_ef) for leg, query in queries]
                 try:
                     answers = self._client.query_batch_points(collection, requests)
                 except Exception:
@@ -65,7 +73,9 @@ class ServerStore:
             generation = rules.new_generation()
             collection = f"{self._alias}-{generation}"
             try:
+                self._create(collection, manifest)
                 count = self._fill(collection, records, manifest)
+                self._wait_until_indexed(collection)
                 metadata = {"manifest": rules.manifest_to_json(rules.stamped(manifest, count))}
                 self._client.update_collection(collection, metadata=metadata)
                 self._point_at(collection)
@@ -122,30 +132,68 @@ class ServerStore:
 
     # publishing
 
-    def _fill(self, collection: str, records: Iterable[Record], manifest: Manifest) -> int:
+    def _create(self, collection: str, manifest: Manifest) -> None:
         from qdrant_client import models as m
 
-        dims = rules.sizes(manifest)
-        int8 = m.ScalarQuantization(scalar=m.ScalarQuantizationConfig(type=m.ScalarType.INT8, always_ram=True))
+        how = self._options
         self._client.create_collection(
             collection,
             vectors_config={
-                rules.engine_name(name): m.VectorParams(size=dim, distance=m.Distance.COSINE)
-                for name, dim in dims.items()
+                rules.engine_name(name): m.VectorParams(size=dim, distance=m.Distance.COSINE, on_disk=how.on_disk)
+                for name, dim in rules.sizes(manifest).items()
             },
-            quantization_config=int8,
+            hnsw_config=m.HnswConfigDiff(m=how.hnsw_m),
+            quantization_config=_quantization(how.quantization),
+            shard_number=how.shards,
+            replication_factor=how.replicas,
+            write_consistency_factor=how.write_consistency,
+            on_disk_payload=how.on_disk,
         )
-        for key in rules.KEYWORDS:
+        for key in ("kind", *rules.KEYWORDS):
             self._client.create_payload_index(collection, key, m.PayloadSchemaType.KEYWORD)
         bm25 = m.TextIndexParams(type=m.TextIndexType.TEXT, scoring=True)
-        self._client.create_payload_index(collection, "text", bm25)
-        for chunk in rules.chunks(records, manifest):
-            points = [
-                m.PointStruct(id=key, vector={name: vector.tolist() for name, vector in named.items()}, payload=payload)
-                for key, named, payload in chunk
-            ]
-            self._client.upsert(collection, points, wait=True)
+        for kind in rules.KINDS:
+            self._client.create_payload_index(collection, rules.text_field(kind), bm25)
+
+    def _fill(self, collection: str, records: Iterable[Record], manifest: Manifest) -> int:
+        """While the server stores a batch the next one is prepared. Never two under way: the last of a repeated record
+        must win."""
+        from qdrant_client import models as m
+
+        under_way: Future[Any] | None = None
+        with ThreadPoolExecutor(1) as sender:
+            for chunk in rules.chunks(records, manifest, self._options.batch):
+                points = [
+                    m.PointStruct(id=key, vector={name: vector.tolist() for name, vector in named.items()},
+                                  payload=payload)
+                    for key, named, payload in chunk
+                ]  # fmt: skip
+                if under_way:
+                    under_way.result()
+                under_way = sender.submit(self._client.upsert, collection, points, wait=True)
+            if under_way:
+                under_way.result()
         return self._client.count(collection, exact=True).count
+
+    def _wait_until_indexed(self, collection: str) -> None:
+        """Until the server calls the collection green twice in a row: the first may come before it began to index."""
+        from qdrant_client import models as m
+
+        until, greens = time.monotonic() + self._options.ready_s, 0
+        while greens < 2:
+            info = self._client.get_collection(collection)
+            if info.status == m.CollectionStatus.RED or info.optimizer_status != m.OptimizersStatusOneOf.OK:
+                raise Unavailable("the Qdrant server failed to index the new generation; its log says why. " + KEPT)
+            if info.status == m.CollectionStatus.GREY:  # a restarted server waits to be asked
+                self._client.update_collection(collection, optimizers_config=m.OptimizersConfigDiff())
+            greens = greens + 1 if info.status == m.CollectionStatus.GREEN else 0
+            if greens < 2 and time.monotonic() > until:
+                raise Unavailable(
+                    f"the Qdrant server had not indexed the new generation after {self._options.ready_s:.0f} s; give it"
+                    f" more memory or time (CONSULT_RETRIEVAL__SERVER__READY_S). {KEPT}"
+                )
+            if greens < 2:
+                time.sleep(self._poll_s)
 
     def _point_at(self, collection: str) -> None:
         from qdrant_client import models as m
@@ -163,28 +211,49 @@ class ServerStore:
                 self._client.delete_collection(name)
 
 
-def _request(leg: Leg, query: Vector | str, where: Filter) -> Any:
+def _quantization(name: Quantization) -> Any:
+    """Quantised vectors are always kept in memory: they are what every search reads."""
     from qdrant_client import models as m
 
-    without_domain = m.IsEmptyCondition(is_empty=m.PayloadField(key="domain"))
-    chosen = rules.condition(m, without_domain, leg.kind, where)
+    match name:
+        case "turbo":
+            bits = m.TurboQuantBitSize.BITS4
+            return m.TurboQuantization(turbo=m.TurboQuantQuantizationConfig(bits=bits, always_ram=True))
+        case "int8":
+            int8 = m.ScalarQuantizationConfig(type=m.ScalarType.INT8, always_ram=True)
+            return m.ScalarQuantization(scalar=int8)
+        case "binary":
+            return m.BinaryQuantization(binary=m.BinaryQuantizationConfig(always_ram=True))
+        case "none":
+            return None
+
+
+def _request(leg: Leg, query: Vector | str, where: Filter, ef: int) -> Any:
+    from qdrant_client import models as m
+
+    must = [rules.holds(m, "kind", leg.kind), *rules.inside(m, where)]
+    chosen = m.Filter(must=must, must_not=rules.outside(m, leg.kind, where))
     if isinstance(query, str):
-        return m.QueryRequest(query=m.TextQuery(text=query), using="text", filter=chosen, limit=leg.limit)
-    rescored = m.QuantizationSearchParams(rescore=True, oversampling=2.0)
+        text = m.TextQuery(text=query)
+        return m.QueryRequest(query=text, using=rules.text_field(leg.kind), filter=chosen, limit=leg.limit)
+    rescored = m.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
     return m.QueryRequest(
         query=query.tolist(),
         using=rules.engine_name(leg.using),
         filter=chosen,
         limit=leg.limit,
-        params=m.SearchParams(hnsw_ef=EF, quantization=rescored),
+        params=m.SearchParams(hnsw_ef=ef, quantization=rescored),
     )
 
 
 @contextmanager
 def _reachable() -> Iterator[None]:
-    from qdrant_client.http.exceptions import ApiException
+    from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
     try:
         yield
+    except UnexpectedResponse as error:
+        why = "check CONSULT_RETRIEVAL__API_KEY" if error.status_code in (401, 403) else "its log says why"
+        raise Unavailable(f"the Qdrant server refused (HTTP {error.status_code}); {why}") from error
     except ApiException as error:
-        raise Unavailable("the Qdrant server can't be reached or refused; check CONSULT_RETRIEVAL__URL") from error
+        raise Unavailable("the Qdrant server can't be reached; check CONSULT_RETRIEVAL__URL") from error

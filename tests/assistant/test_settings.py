@@ -4,6 +4,7 @@ import pytest
 
 from assistant.errors import Misconfigured
 from assistant.settings import load_settings
+from retrieval.store import ServerOptions
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +24,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("[engine]\nmodle = 'x'\n", "engine.modle"),
         ("colour = 'red'\n", "colour"),
         ("[retrieval]\nfloor = 2\n", "retrieval.floor"),
+        ("[retrieval.server]\nquantization = 'int9'\n", "retrieval.server.quantization"),
+        ("[retrieval.server]\nwrite_consistency = 2\n", "write_consistency 2 can't be met by 1 replicas"),
         ("[engine\n", "consult.toml"),
     ],
 )
@@ -58,3 +61,11 @@ def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings()
     assert settings.api.tokens["ann"].get_secret_value() == "very-secret"
     assert "very-secret" not in repr(settings)
+
+
+def test_a_servers_settings_are_what_its_store_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().retrieval.server.options == ServerOptions()
+    Path("consult.toml").write_text("[retrieval.server]\nshards = 3\nreplicas = 2\non_disk = true\n")
+    monkeypatch.setenv("CONSULT_RETRIEVAL__SERVER__QUANTIZATION", "int8")
+    options = load_settings().retrieval.server.options
+    assert options == ServerOptions(quantization="int8", shards=3, replicas=2, on_disk=True)

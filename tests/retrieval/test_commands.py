@@ -17,6 +17,7 @@ from retrieval import cases, commands
 from retrieval.encoders.bundle import Names
 from retrieval.errors import BadInput, Busy, EncoderMismatch, Misconfigured, NotFound
 from retrieval.ingest import exclusive
+from retrieval.store import ServerOptions
 from tests.retrieval.conftest import CHILD_ENV, picture
 
 
@@ -38,8 +39,11 @@ def told(home: Path) -> SimpleNamespace:
     return SimpleNamespace(
         home=home,
         encoders=SimpleNamespace(names=Names("fake", "fake"), processes=1),
-        retrieval=SimpleNamespace(url=None, api_key=None, mode="log-ratio", gamma=0.5, floor=0.35, k_max=4),
-    )
+        retrieval=SimpleNamespace(
+            url=None, api_key=None, mode="log-ratio", gamma=0.5, floor=0.35, k_max=4,
+            server=SimpleNamespace(options=ServerOptions()),
+        ),
+    )  # fmt: skip
 
 
 @pytest.fixture

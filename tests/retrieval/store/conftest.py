@@ -1,5 +1,6 @@
 """The stores under contract, and records to fill them with."""
 
+import importlib.metadata
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from retrieval.store.base import Store
+from retrieval.store.build import Layout
 from retrieval.store.edge import EdgeStore
 from retrieval.store.memory import MemoryStore
+from retrieval.store.options import ServerOptions
 from retrieval.store.server import ServerStore
 from retrieval.types import Fitted, Manifest, Record, Vector, VectorSpec
 
@@ -21,6 +24,16 @@ MANIFEST = Manifest(
     fitted=Fitted({"bm25": (0.5, -2.0)}, gamma=0.4, ks=(1, 2)),
 )
 SERVER = os.environ.get("CONSULT_TEST_QDRANT_URL")
+LAST_REAL_SERVER: str | None = None  # the version this suite last passed on; a run with a URL fails until it says so
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    client = importlib.metadata.version("qdrant-client")
+    real = SERVER and "the real server at CONSULT_TEST_QDRANT_URL"
+    terminalreporter.write_line(
+        f"server store ran on: :memory: of qdrant-client {client}; {real or 'no real server'}"
+        f" (last real server: {LAST_REAL_SERVER or 'none yet'})"
+    )
 
 
 def uid(name: str) -> str:
@@ -44,17 +57,19 @@ def passage(name: str, text: str, **fields: object) -> Record:
 def _local() -> ServerStore:
     from qdrant_client import QdrantClient
 
-    return ServerStore(QdrantClient(":memory:"))
+    return ServerStore(QdrantClient(":memory:"), poll_s=0)
 
 
 def _real() -> ServerStore:
     assert SERVER is not None
-    return ServerStore.at(SERVER, alias=f"consult-test-{uuid4().hex}")
+    return ServerStore.at(SERVER, options=ServerOptions(collection=f"consult-test-{uuid4().hex}"))
 
 
 KINDS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda home: MemoryStore(),
     "edge": EdgeStore,
+    "edge-in-parts": lambda home: EdgeStore(home, Layout(part=1000)),
+    "edge-graph": lambda home: EdgeStore(home, Layout(scan_up_to=0)),
     "local-client": lambda home: _local(),
 }
 if SERVER:
