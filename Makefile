@@ -28,8 +28,9 @@ vllm-cpu:  ## the real vLLM on a CPU, in its own environment (.venv-vllm)
 real: $(STAMP)  ## short suites against the real vLLM and a real browser, where they are installed
 	$(BIN)/python -m pytest tests/real -m "vllm or browser"
 
-bench: $(STAMP)  ## one ask against the bare engine call on the same prompt
+bench: $(STAMP)  ## one ask against the bare engine call, one search against the bare engine and an exact product
 	$(BIN)/python -m eval.bench.ask
+	$(BIN)/python -m eval.bench.search
 
 soak: $(STAMP)  ## long load and kill campaigns, by hand
 	$(BIN)/python -m pytest -m soak --timeout 3600
