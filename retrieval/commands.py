@@ -196,6 +196,29 @@ def review(
         show_review(library, refining.of_disease(library, disease), as_json)
 
 
+@knowledge.command()
+def plan(
+    passages: Annotated[int, typer.Option(min=0)],
+    cases: Annotated[int, typer.Option(min=0)],
+    passage_chars: Annotated[int, typer.Option(min=1, help="Mean characters of a passage.")] = 1000,
+    report_chars: Annotated[int, typer.Option(min=1, help="Mean characters of a report.")] = 500,
+    picture_kb: Annotated[int, typer.Option(min=1, help="Mean kB of a picture as PNG.")] = 300,
+    node_gb: Annotated[float, typer.Option(min=1, help="GB of memory of a server's node.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Show what memory and disk so many passages and cases will take, embedded and on a Qdrant server."""
+    from retrieval import plan as planning
+    from retrieval.encoders.bundle import load
+
+    settings = _settings()
+    vectors = load(settings.encoders.names).specs()
+    size = planning.Load(passages, cases, vectors, passage_chars, report_chars, picture_kb)
+    here = planning.embedded(size)
+    there = planning.server(size, settings.retrieval.server.options, node_gb)
+    told = planning.to_json(size, here, there) if as_json else planning.to_text(size, here, there)
+    print(json.dumps(told, ensure_ascii=False) if as_json else told)
+
+
 @cases.callback()
 def _cases() -> None:
     """Keeps `cases` a group while it has one command."""

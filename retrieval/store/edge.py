@@ -32,7 +32,7 @@ from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector
 BUILDING = "building-"
 DEFAULT = Layout()
 SPARE = 16  # hits asked for beyond a leg's limit where some may be excluded: a patient's own studies, old editions
-OVERSAMPLING = 8.0  # candidates a hit for rescoring: recall .999 also where all vectors are near each other
+OVERSAMPLING = 8.0  # candidates a wanted hit, for rescoring: recall .999 also where all vectors are near each other
 EF = 512  # candidates when a graph is followed
 SCARCE = 64 << 20  # bytes: with less than this left on the disk, a failed build is blamed on it
 
@@ -154,7 +154,7 @@ class EdgeStore:
             asked: Any = edge.TextQuery(rules.text_field(leg.kind), query)
         else:
             asked = edge.Query.Nearest(query.tolist(), using=rules.engine_name(leg.using))
-        rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+        rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING * leg.limit / limit)
         request = edge.QueryRequest(
             limit=limit,
             query=asked,

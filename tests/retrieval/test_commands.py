@@ -204,3 +204,10 @@ def test_backup_and_restore(run: Run, told: SimpleNamespace, guides: Path, tmp_p
     said = json.loads(run(str(tmp_path / "b.zip"), "--json", app=bring))
     assert (said["passages"], said["indexed"]) == (1, True)
     assert json.loads(run(str(tmp_path / "c.zip"), "--json", app=keep))["indexed"]
+
+
+def test_a_plan_needs_no_library(run: Run, home: Path) -> None:
+    told = json.loads(run("plan", "--passages", "1000", "--cases", "10", "--json"))
+    assert told["embedded"]["disk_bytes"] > 1_000_000
+    assert "together" in run("plan", "--passages", "1000", "--cases", "10")
+    assert not home.exists()
