@@ -1,6 +1,7 @@
 """What only the embedded store promises: several processes, interrupted publishers, damaged folders."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from retrieval.store.edge import BUILDING, EdgeStore
 from retrieval.types import Filter, Leg, Record
 from tests.retrieval.store.conftest import IMAGE, MANIFEST, case, uid, unit
 
-LEG = Leg("image→case", IMAGE, unit(1), "case")
+LEG = Leg("image→case", IMAGE, unit(1), "case", 1)
 OLD = case("old", unit(1))
 
 SLOW_PUBLISHER = """
@@ -34,6 +35,14 @@ def records():
     time.sleep(60)
 
 EdgeStore(Path(sys.argv[1])).publish(records(), MANIFEST)
+"""
+PUBLISHER = """
+import sys
+from pathlib import Path
+from retrieval.store.edge import EdgeStore
+from tests.retrieval.store.conftest import MANIFEST, case, unit
+
+EdgeStore(Path(sys.argv[1])).publish((case(f"new{i}", unit(1, i)) for i in range(2000)), MANIFEST)
 """
 READER = """
 import sys
@@ -80,6 +89,29 @@ def test_a_publisher_killed_midway_changes_nothing(store: EdgeStore, tmp_path: P
     assert len(store.generations()) == 1
     store.publish([case("new", unit(1))], MANIFEST)
     assert found(store) == [uid("new")]
+    assert not list((tmp_path / "index").glob(f"{BUILDING}*"))
+
+
+@pytest.mark.soak
+def test_a_publisher_killed_at_any_moment_leaves_the_old_or_the_new(store: EdgeStore, tmp_path: Path) -> None:
+    """Ten moments spread over a whole publication, some before its first record and some around its swap."""
+    start = time.monotonic()
+    run(PUBLISHER, tmp_path).communicate()
+    whole, draw, stopped = time.monotonic() - start, random.Random(0), 0
+    for moment in range(10):
+        store.publish([OLD], MANIFEST)
+        before = store.generations()
+        publisher = run(PUBLISHER, tmp_path)
+        until = time.monotonic() + whole * (moment + draw.random()) / 10
+        while time.monotonic() < until:
+            assert found(store) in ([uid("old")], [uid("new0")])
+        publisher.kill()
+        publisher.communicate()
+        published = len(store.generations()) > len(before)
+        stopped += not published
+        assert found(store) == [uid("new0" if published else "old")]
+    assert stopped > 5
+    store.publish([OLD], MANIFEST)
     assert not list((tmp_path / "index").glob(f"{BUILDING}*"))
 
 

@@ -68,9 +68,7 @@ def test_the_alias_waits_until_the_server_has_indexed(moved: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("status", "match"), [(RED, "its log says why"), (YELLOW, "not indexed.*READY_S")])
-def test_a_generation_that_is_never_indexed_is_not_served(
-    status: m.CollectionStatus, match: str, moved: list
-) -> None:
+def test_a_generation_that_is_never_indexed_is_not_served(status: m.CollectionStatus, match: str, moved: list) -> None:
     server = Slow(GREEN)
     store = ServerStore(server, ServerOptions(ready_s=0.05), poll_s=0.01)
     old = store.publish([case("old", unit(1))], MANIFEST)
