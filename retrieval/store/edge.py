@@ -6,8 +6,9 @@
     HOME/index/LOCK                       held while publishing
 
 A generation appears under its name only when it is complete and on the disk. Whatever ends a publisher early leaves a
-folder `building-…`, which nobody reads and the next publisher removes. Readers need write access to the folder: the
-engine rewrites its configuration, unchanged, when it opens a shard.
+folder `building-…`, which nobody reads and the next publisher removes (or the one after, while the orphaned builder
+still writes to it). Readers need write access to the folder: the engine rewrites its configuration, unchanged, when it
+opens a shard.
 """
 
 import fcntl
