@@ -136,8 +136,10 @@ class Names:
         for domain, name in self.reading.items():
             legs |= _legs_of(name, "text", domain)
         own = Fitted(legs=legs)
-        if (self.image_text, self.text) == ("pocket", "pocket") and not self.seeing and not self.reading:
-            identities = {part: identity("pocket", weights_in(pocket(part))) for part in ("image_text", "text")}
+        others = self.seeing or self.reading or self.reranker
+        if (self.image_text, self.text) == ("pocket", "pocket") and not others:
+            called = {"image_text": "pocket", "text": "pocket-text"}
+            identities = {part: identity(name, weights_in(pocket(part))) for part, name in called.items()}
             return merged(own, _read(POCKET / PAIR, from_json), identities)
         return own
 
