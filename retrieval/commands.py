@@ -5,29 +5,29 @@ takes the new one when it is published. Errors of the tree are raised: the comma
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from retrieval.errors import BadInput, Misconfigured
+from retrieval.console import (
+    bars,
+    edition_of,
+    offered,
+    open_library,
+    print_evidence,
+    print_report,
+    settings_here,
+    store_of,
+    waiting_for,
+)
+from retrieval.errors import BadInput
 
-if TYPE_CHECKING:  # the rest is imported where it is used: `consult --help` answers at once
-    from retrieval.embed import Progress
-    from retrieval.encoders.bundle import Encoders
-    from retrieval.ingest import Report
-    from retrieval.library import File, Library
-    from retrieval.store.base import Store
-    from retrieval.types import Evidence
-
-SETTINGS = "consult.settings"  # entry point: a function that gives the settings of this process
 CONDENSER = "consult.condenser"  # entry point: a context manager that makes a `refine.Condenser` of them
 
 knowledge = typer.Typer(help="Guidelines and other documents that answers may cite.", no_args_is_help=True)
@@ -54,9 +54,9 @@ def add(
     folders = [path for path in paths or [] if path.is_dir()]
     if not sources and not folders:
         raise BadInput("Nothing to add: name files or folders, or say --bundled.")
-    with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        report = add_documents(library, store, encoders(), sources, domain, progress, folders, _waiting(wait))
-    _print_report(report, as_json)
+    with open_library() as (library, store, encoders), bars(not as_json) as progress:
+        report = add_documents(library, store, encoders(), sources, domain, progress, folders, waiting_for(wait))
+    print_report(report, as_json)
 
 
 @knowledge.command("list")
@@ -64,7 +64,7 @@ def list_files(as_json: AsJson = False) -> None:
     """Show what has been added."""
     from retrieval.refine import notes as of_refined
 
-    with _library() as (library, _, _):
+    with open_library() as (library, _, _):
         files, counts, notes = library.files(), library.counts(), of_refined(library)
     if as_json:
         rows = [asdict(file) | ({"note": notes[file.id]} if file.id in notes else {}) for file in files]
@@ -75,7 +75,7 @@ def list_files(as_json: AsJson = False) -> None:
         note = f"\n{notes[file.id]}" if file.id in notes else ""
         title = file.title if file.documents == 1 else f"{file.documents} documents"
         told = f"{escape(file.name)}\n[dim]{escape(title + note)}[/dim]"
-        table.add_row(f"{file.id}\n[dim]added {file.added[:10]}[/dim]", told, escape(_edition(file)))
+        table.add_row(f"{file.id}\n[dim]added {file.added[:10]}[/dim]", told, escape(edition_of(file)))
     console = Console()
     console.print(table)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
@@ -90,8 +90,8 @@ def remove(
     """Remove a file with all its documents, one document, a case, or all that was added from a folder or manifest."""
     from retrieval.ingest import remove as remove_from
 
-    with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        count = remove_from(library, store, encoders(), what, progress, _waiting(wait))
+    with open_library() as (library, store, encoders), bars(not as_json) as progress:
+        count = remove_from(library, store, encoders(), what, progress, waiting_for(wait))
     print(json.dumps({"removed": count}) if as_json else f"Removed {count}.")
 
 
@@ -110,15 +110,15 @@ def search(
     from retrieval.types import Query
     from retrieval.weigh import Selection
 
-    settings = _settings()
+    settings = settings_here()
     how = settings.retrieval
     selection = Selection(how.mode, how.gamma, how.floor, k or how.k_max)
-    with _library() as (library, store, _):  # the words of a question need no image encoder
+    with open_library() as (library, store, _):  # the words of a question need no image encoder
         names = settings.encoders.names
         reading = {domain: load_text(name) for domain, name in names.reading.items()}
         retriever = Retriever(store, library, Encoders(None, load_text(names.text), reading=reading), selection)
         evidence = retriever.retrieve(Query(text, domains=(domain,) if domain else (), all_editions=all_editions))
-    _print_evidence(evidence, as_json)
+    print_evidence(evidence, as_json)
 
 
 @knowledge.command()
@@ -127,8 +127,8 @@ def rebuild(wait: Wait = True, as_json: AsJson = False) -> None:
     from retrieval.index import rebuild as rebuild_index
     from retrieval.ingest import exclusive
 
-    with _library() as (library, store, encoders), _progress(not as_json) as progress:
-        with exclusive(library.home, _waiting(wait)):
+    with open_library() as (library, store, encoders), bars(not as_json) as progress:
+        with exclusive(library.home, waiting_for(wait)):
             generation = rebuild_index(library, store, encoders(), progress)
         counts = library.counts()
     done = {"generation": generation, **counts}
@@ -158,7 +158,7 @@ def refine(
     from retrieval import refine as refining
     from retrieval.show_refined import show_found, show_outcomes
 
-    with _library() as (library, store, encoders):
+    with open_library() as (library, store, encoders):
         named = [*(diseases or ()), *(refining.named_by_cards(library) if from_cards else ())]
         named += refining.refined(library, only_stale=not everything) if stale or everything else []
         if not named:
@@ -166,13 +166,13 @@ def refine(
                 print("[]" if as_json else "Nothing to refine: no such document is there.")
                 return
             raise BadInput("Nothing to refine: name diseases, or say --from-cards, --stale or --all.")
-        settings, reading = _settings(), encoders()
+        settings, reading = settings_here(), encoders()
         floor = settings.retrieval.floor
         if dry_run:
             found = {name: refining.found(library, store, reading, name, k, floor) for name in named}
             show_found(found, as_json)
             return
-        with _point(CONDENSER)(settings) as condenser, _progress(not as_json) as progress:
+        with offered(CONDENSER)(settings) as condenser, bars(not as_json) as progress:
             outcomes = refining.refine(library, store, reading, named, condenser, k, floor, progress)
     show_outcomes(outcomes, as_json)
 
@@ -190,7 +190,7 @@ def review(
     from retrieval import refine as refining
     from retrieval.show_refined import show_review
 
-    with _library() as (library, _, _):
+    with open_library() as (library, _, _):
         if accept:
             refining.accept(library, disease, getuser() if by is None else by)
         show_review(library, refining.of_disease(library, disease), as_json)
@@ -210,7 +210,7 @@ def plan(
     from retrieval import plan as planning
     from retrieval.encoders.bundle import load
 
-    settings = _settings()
+    settings = settings_here()
     vectors = load(settings.encoders.names).specs()
     size = planning.Load(passages, cases, vectors, passage_chars, report_chars, picture_kb)
     here = planning.embedded(size)
@@ -237,112 +237,10 @@ def add_cases(
     from retrieval.ingest import add_cases as add_from
 
     found = find_manifest(manifest)
-    with _library() as (library, store, encoders), _progress(not as_json) as progress:
+    with open_library() as (library, store, encoders), bars(not as_json) as progress:
         reader = picture_reader()
-        report = add_from(library, store, encoders(), found, reader, domain, progress, _waiting(wait))
-    _print_report(report, as_json)
-
-
-def _settings() -> Any:
-    return _point(SETTINGS)()
-
-
-def _point(group: str) -> Any:
-    """What another room offers, through the entry point, since this room knows no other."""
-    for point in entry_points(group=group):
-        return point.load()
-    raise Misconfigured("Consult is not installed in this environment. Run: pip install -e .")
-
-
-@contextmanager
-def _library() -> "Iterator[tuple[Library, Store, Callable[[], Encoders]]]":
-    """The library and its index; the encoders are loaded when they are called for."""
-    from retrieval.encoders.bundle import load
-    from retrieval.library import Library
-
-    settings = _settings()
-
-    def encoders() -> "Encoders":
-        return load(settings.encoders.names, settings.encoders.processes)
-
-    with Library(settings.home) as library, closing(_store(settings)) as store:
-        yield library, store, encoders
-
-
-def _store(settings: Any) -> "Store":
-    from retrieval.store import open_store
-
-    how = settings.retrieval
-    key = how.api_key.get_secret_value() if how.api_key else None
-    return open_store(settings.home, how.url, key, how.server.options)
-
-
-def _waiting(wait: bool) -> Callable[[], None] | None:
-    notice = "Another ingestion is under way on this library; waiting for it to finish (Ctrl+C gives up)."
-    return (lambda: typer.echo(notice, err=True)) if wait else None
-
-
-@contextmanager
-def _progress(shown: bool) -> "Iterator[Progress]":
-    """A bar a phase, with an estimate, on standard error; nothing when that is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    bars: dict[str, Any] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
-
-        def report(phase: str, done: int, total: int) -> None:
-            if phase not in bars:
-                bars[phase] = progress.add_task(phase, total=total)
-            progress.update(bars[phase], completed=done, total=total)
-
-        yield report
-
-
-def _print_report(report: "Report", as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(asdict(report), ensure_ascii=False))
-    else:
-        console = Console()
-        counts = {what: len(getattr(report, what)) for what in ("added", "replaced", "unchanged", "removed", "skipped")}
-        console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
-        lines = [f"removed {name}" for name in report.removed]
-        lines += [f"superseded {old}: by {new}" for old, new in report.superseded]
-        lines += [f"undecided {doubt}" for doubt in report.undecided]
-        lines += [f"skipped {name}: {why}" for name, why in report.skipped]
-        for line in lines:
-            console.print(line, markup=False, highlight=False)
-    if report.skipped and not (report.added or report.replaced or report.unchanged):
-        raise BadInput("Nothing could be read.")
-
-
-def _print_evidence(evidence: "Evidence", as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(asdict(evidence), ensure_ascii=False))
-        return
-    console = Console()
-    if not evidence.items:
-        console.print(f"Nothing relevant found among {evidence.considered} passages considered.")
-    for item in evidence.items:
-        where = asdict(item.content)
-        page = f", page {where['page']}" if where.get("page") else ""
-        heading = ", ".join(part for part in (where.get("document"), where.get("section")) if part)
-        console.print(f"[bold]\\[{item.number}] {escape(heading)}{page}[/bold]  relevance {item.relevance:.2f}")
-        console.print(escape(where.get("text") or where.get("report") or ""))
-        edition = f"edition {where['edition']}" if where.get("edition") else ""
-        old = f"superseded by {where['superseded_by']}" if where.get("superseded_by") else ""
-        told = [where.get("source"), edition, where.get("dated"), where.get("jurisdiction"), old]
-        if any(told):
-            console.print(f"[dim]{escape(' · '.join(part for part in told if part))}[/dim]")
-        console.print()
-
-
-def _edition(file: "File") -> str:
-    """Edition or date of its first document, where it holds, and whether newer editions supersede what is in it."""
-    old = "superseded" if file.superseded == file.documents else f"{file.superseded} superseded"
-    told = (file.edition or file.dated, file.jurisdiction, old if file.superseded else "")
-    return "\n".join(part for part in told if part)
+        report = add_from(library, store, encoders(), found, reader, domain, progress, waiting_for(wait))
+    print_report(report, as_json)
 
 
 def backup(
@@ -352,8 +250,8 @@ def backup(
     """Back up everything in CONSULT_HOME to one file, also while Consult is running. It holds patients' data."""
     from retrieval.backup import backup as back_up
 
-    settings = _settings()
-    with closing(_store(settings)) as store, _progress(not as_json) as progress:
+    settings = settings_here()
+    with closing(store_of(settings)) as store, bars(not as_json) as progress:
         report = back_up(settings.home, store, file, progress)
     if as_json:
         print(json.dumps(asdict(report)))
@@ -371,8 +269,8 @@ def restore(
     """Make an empty CONSULT_HOME what a backup holds, with its index."""
     from retrieval.restore import restore as bring_back
 
-    settings = _settings()
-    with closing(_store(settings)) as store, _progress(not as_json) as progress:
+    settings = settings_here()
+    with closing(store_of(settings)) as store, bars(not as_json) as progress:
         server = store if settings.retrieval.url else None
         report = bring_back(file, settings.home, server, replace, progress)
     if as_json:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from retrieval.library import Document
+from retrieval.rows import Document
 
 MANY = 50  # editions of one work: what has more is no work but a heading, such as "Editorial"
 

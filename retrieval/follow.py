@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from retrieval.errors import BadInput
-from retrieval.library import File
+from retrieval.rows import File
 
 
 def folder_of(path: str, old: File | None, folders: Sequence[str]) -> str:

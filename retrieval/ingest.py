@@ -25,8 +25,9 @@ from retrieval.encoders.bundle import Encoders
 from retrieval.errors import BadInput, Busy, NotFound, UnreadableDocument
 from retrieval.follow import folder_of, gone, inside, refuse_emptied
 from retrieval.index import is_current, rebuild
-from retrieval.library import Document, File, Library, stable_id
+from retrieval.library import Library, stable_id
 from retrieval.readers import MAX_BYTES, READERS_VERSION, Draft, Span, read_document, reader_for
+from retrieval.rows import Document, File
 from retrieval.store.base import Store
 from retrieval.types import Case, Passage
 

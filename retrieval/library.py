@@ -11,10 +11,10 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -24,45 +24,26 @@ from retrieval.db import connect, migrate, plain_errors, transaction
 from retrieval.errors import Misconfigured, NotFound
 from retrieval.fitted import from_json as fitted_from_json
 from retrieval.fitted import to_json
+from retrieval.rows import (
+    FILES,
+    IN_ORDER,
+    PAIRS,
+    PASSAGES,
+    STALE,
+    STATEMENTS,
+    Document,
+    File,
+    case_of,
+    document_of,
+    names_in,
+    passage_of,
+)
 from retrieval.schema import ROOM, STEPS
 from retrieval.types import Case, Fitted, Image, Passage, Statement, Vector
 
 PAGE = 500  # rows read at a time
 FITTED = "retrieval"  # key of what `consult calibrate` fitted
 NAMESPACE = uuid.UUID("6f1b2b7e-2f0e-5d0a-9a57-0c6f4f0a5b11")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A text that passages are cut from. `meta` may hold domain, source, organisation, edition, jurisdiction, dated,
-    supersedes, aliases, terms, and of a condensed one condensed_by, reviewed_by, reviewed_at."""
-
-    id: str
-    file: str  # id of the file it came from
-    title: str
-    name: str  # as a person knows it: a path below the folder that was added
-    text: str
-    meta: dict[str, Any] = field(default_factory=dict)
-    newer: str | None = None  # id of the document that supersedes it
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that was added; most hold one document, a JSONL file one a line. `made_by` names how it was read."""
-
-    id: str
-    path: str  # tells files apart: added again, it replaces itself
-    name: str
-    sha256: str
-    made_by: str
-    folder: str = ""  # it was added with: gone from there, it is removed; "" for a file named by itself
-    added: str = ""  # ISO 8601, UTC
-    documents: int = 0
-    title: str = ""  # of its first document, as are the next three
-    edition: str = ""
-    dated: str = ""
-    jurisdiction: str = ""
-    superseded: int = 0  # how many of its documents a newer edition supersedes
 
 
 class Library:
@@ -89,7 +70,7 @@ class Library:
 
     def passage(self, passage_id: str) -> Passage:
         """Raises `NotFound`."""
-        return self._resting(_passage(self._one(f"{_PASSAGES} WHERE p.id = ?", passage_id, "passage")))
+        return self._resting(passage_of(self._one(f"{PASSAGES} WHERE p.id = ?", passage_id, "passage")))
 
     def _resting(self, passage: Passage) -> Passage:
         """With what its statements rest on, if a model condensed it."""
@@ -100,53 +81,53 @@ class Library:
 
     def document(self, document_id: str) -> Document:
         """Raises `NotFound`."""
-        return _document(self._one("SELECT * FROM documents WHERE id = ?", document_id, "document"))
+        return document_of(self._one("SELECT * FROM documents WHERE id = ?", document_id, "document"))
 
     def case(self, case_id: str) -> Case:
         """Raises `NotFound`."""
-        return _case(self._one("SELECT * FROM cases WHERE id = ?", case_id, "case"))
+        return case_of(self._one("SELECT * FROM cases WHERE id = ?", case_id, "case"))
 
     def documents(self) -> list[Document]:
         """In the order they were added, with their texts."""
-        return [_document(row) for row in self._all(f"SELECT d.* FROM documents d {_IN_ORDER}")]
+        return [document_of(row) for row in self._all(f"SELECT d.* FROM documents d {IN_ORDER}")]
 
     def outlines(self) -> list[Document]:
         """All documents without their texts, in the order they were added."""
         columns = "d.id, d.file, d.title, d.name, '' AS text, d.meta, d.newer"
-        return [_document(row) for row in self._all(f"SELECT {columns} FROM documents d {_IN_ORDER}")]
+        return [document_of(row) for row in self._all(f"SELECT {columns} FROM documents d {IN_ORDER}")]
 
     def files(self) -> list[File]:
-        return [File(**{key: row[key] for key in row.keys() if key != "first"}) for row in self._all(_FILES)]  # noqa: SIM118
+        return [File(**{key: row[key] for key in row.keys() if key != "first"}) for row in self._all(FILES)]  # noqa: SIM118
 
     def passages(self, document_id: str | None = None) -> Iterator[Passage]:
         """Of one document or of all, in reading order."""
         if document_id is not None:
-            yield from map(_passage, self._all(f"{_PASSAGES} WHERE d.id = ? ORDER BY p.position", document_id))
+            yield from map(passage_of, self._all(f"{PASSAGES} WHERE d.id = ? ORDER BY p.position", document_id))
             return
         last = -1
-        while rows := self._all(f"{_PASSAGES} WHERE p.rowid > ? ORDER BY p.rowid LIMIT {PAGE}", last):
-            yield from map(_passage, rows)
+        while rows := self._all(f"{PASSAGES} WHERE p.rowid > ? ORDER BY p.rowid LIMIT {PAGE}", last):
+            yield from map(passage_of, rows)
             last = rows[-1]["row"]
 
     def statements(self, document_id: str) -> list[Statement]:
         """What a condensed document says and rests on, in reading order; a statement has one row a quote."""
-        return [Statement(*row) for row in self._all(_STATEMENTS, document_id)]
+        return [Statement(*row) for row in self._all(STATEMENTS, document_id)]
 
     def stale(self) -> set[str]:
         """The condensed documents of which a source passage is gone, was replaced, or has a newer edition."""
-        return {row["document"] for row in self._all(_STALE)}
+        return {row["document"] for row in self._all(STALE)}
 
     def cases(self) -> list[Case]:
-        return [_case(row) for row in self._all("SELECT * FROM cases ORDER BY rowid")]
+        return [case_of(row) for row in self._all("SELECT * FROM cases ORDER BY rowid")]
 
     def contents(self, ids: Sequence[str]) -> dict[str, Passage | Case]:
         """By id what is there of these passages and cases, at most a few thousand at a time; nothing that was condensed
         from sources that have changed."""
         among = f"IN ({_marks(ids)})"
-        passages = [_passage(row) for row in self._all(f"{_PASSAGES} WHERE p.id {among}", *ids)]
+        passages = [passage_of(row) for row in self._all(f"{PASSAGES} WHERE p.id {among}", *ids)]
         stale = self.stale() if any(passage.condensed_by for passage in passages) else ()
         current = [self._resting(passage) for passage in passages if passage.document_id not in stale]
-        cases = [_case(row) for row in self._all(f"SELECT * FROM cases WHERE id {among}", *ids)]
+        cases = [case_of(row) for row in self._all(f"SELECT * FROM cases WHERE id {among}", *ids)]
         both: list[Passage | Case] = [*current, *cases]
         return {content.id: content for content in both}
 
@@ -154,13 +135,13 @@ class Library:
         """A patient's own, the latest first; of these domains, when any are named, or of none."""
         fits = f"(domain IS NULL OR domain IN ({_marks(domains)}))" if domains else "TRUE"
         sql = f"SELECT * FROM cases WHERE patient = ? AND {fits} ORDER BY taken DESC, rowid DESC LIMIT ?"
-        return [_case(row) for row in self._all(sql, patient, *domains, limit)]
+        return [case_of(row) for row in self._all(sql, patient, *domains, limit)]
 
     def pairs(self, ids: Sequence[str]) -> list[tuple[Case, Case]]:
         """Two studies of one patient and domain, one after the other, at least one of them among `ids`: (earlier,
         later). Only studies whose time is known."""
         among = _marks(ids)
-        rows = self._all(_PAIRS.format(among=among), *ids, *ids, *ids)
+        rows = self._all(PAIRS.format(among=among), *ids, *ids, *ids)
         cases = self.contents([*{one for row in rows for one in row}])
         pairs = ((cases.get(row["earlier"]), cases.get(row["later"])) for row in rows)
         return [(a, b) for a, b in pairs if isinstance(a, Case) and isinstance(b, Case)]
@@ -176,7 +157,7 @@ class Library:
         named = "(meta LIKE '%\"aliases\"%' OR meta LIKE '%\"terms\"%')"
         among = "TRUE" if documents is None else f"id IN ({_marks(documents)})"
         rows = self._all(f"SELECT id, meta FROM documents WHERE {named} AND {among}", *(documents or ()))
-        return {row["id"]: _names(json.loads(row["meta"])) for row in rows}
+        return {row["id"]: names_in(json.loads(row["meta"])) for row in rows}
 
     def counts(self) -> dict[str, int]:
         tables = ("files", "documents", "passages", "cases")
@@ -257,7 +238,7 @@ class Library:
             return []
         with self._write() as db:
             before = 'SELECT c.* FROM cases c WHERE id IN (SELECT "case" FROM named WHERE manifest = ?) ORDER BY rowid'
-            cases = [_case(row) for row in db.execute(before, (manifest,))]
+            cases = [case_of(row) for row in db.execute(before, (manifest,))]
             db.execute("DELETE FROM named WHERE manifest = ?", (manifest,))
             db.executemany("INSERT INTO named VALUES (?, ?, ?)", rows)
             still = {row["case"] for row in db.execute('SELECT "case" FROM named')}
@@ -289,7 +270,7 @@ class Library:
         rows = self._all("SELECT * FROM cases WHERE id = ?", any_id)
         if rows:
             with self._change() as db:
-                pictures = _drop_case(db, _case(rows[0]))
+                pictures = _drop_case(db, case_of(rows[0]))
             self._drop_pictures(pictures)
             return 1
         with self._change() as db:
@@ -389,42 +370,6 @@ class Library:
 
 
 _CHANGED = "UPDATE state SET value = value + 1 WHERE key = 'revision'"
-_PASSAGES = """
-    SELECT p.rowid AS row, p.*, d.title, d.meta, d.newer, n.title AS newer_title, n.meta AS newer_meta
-    FROM passages p JOIN documents d ON d.id = p.document LEFT JOIN documents n ON n.id = d.newer
-"""
-_PAIRS = """
-    SELECT earlier, later FROM (
-        SELECT id AS later, taken, lag(id) OVER studies AS earlier, lag(taken) OVER studies AS before
-        FROM cases WHERE patient IN (SELECT patient FROM cases WHERE id IN ({among})) AND taken <> ''
-        WINDOW studies AS (PARTITION BY patient, domain ORDER BY taken, rowid)
-    ) WHERE before < taken AND (earlier IN ({among}) OR later IN ({among}))
-"""
-_FILES = """
-    SELECT f.id, f.path, f.name, f.sha256, f.made_by, f.folder, f.added,
-        count(d.id) AS documents, count(d.newer) AS superseded, coalesce(d.title, '') AS title,
-        coalesce(json_extract(d.meta, '$.edition'), '') AS edition,
-        coalesce(json_extract(d.meta, '$.dated'), '') AS dated,
-        coalesce(json_extract(d.meta, '$.jurisdiction'), '') AS jurisdiction, min(d.position) AS first
-    FROM files f LEFT JOIN documents d ON d.file = f.id GROUP BY f.id ORDER BY f.rowid
-"""  # with min() beside it, SQLite takes the title from the row of the least position
-_IN_ORDER = "JOIN files f ON f.id = d.file ORDER BY f.rowid, d.position"
-
-
-_STATEMENTS = """
-    SELECT s.start, s."end", s.passage, s.quote, coalesce(d.title, ''), coalesce(p.section, '') FROM statements s
-    LEFT JOIN passages p ON p.id = s.passage LEFT JOIN documents d ON d.id = p.document
-    WHERE s.document = ? ORDER BY s.start, s.rowid
-"""
-_STALE = """
-    SELECT DISTINCT s.document FROM statements s
-    LEFT JOIN passages p ON p.id = s.passage LEFT JOIN documents d ON d.id = p.document
-    WHERE d.id IS NULL OR d.newer IS NOT NULL
-"""
-
-
-# Of a document's meta, by a passage.
-_TOLD = ("domain", "source", "edition", "jurisdiction", "dated", "condensed_by", "reviewed_by")
 
 
 def _marks(values: Sequence[str]) -> str:
@@ -436,44 +381,6 @@ def _into(table: str, columns: str) -> str:
     return f"INTO {table} ({columns}) VALUES ({', '.join('?' * len(columns.split(',')))})"
 
 
-def _document(row: sqlite3.Row) -> Document:
-    meta = json.loads(row["meta"])
-    return Document(row["id"], row["file"], row["title"], row["name"], row["text"], meta, row["newer"])
-
-
-def _passage(row: sqlite3.Row) -> Passage:
-    meta = json.loads(row["meta"])
-    kept = {key: meta[key] for key in _TOLD if meta.get(key)} | {"source": source_of(meta)}
-    newer = printed(row["newer_title"], json.loads(row["newer_meta"])) if row["newer"] else ""
-    return Passage(
-        id=row["id"], document_id=row["document"], document=row["title"], section=row["section"], text=row["text"],
-        start=row["start"], end=row["end"], page=row["page"], newer=row["newer"], superseded_by=newer, **kept,
-    )  # fmt: skip
-
-
-def printed(title: str, meta: Mapping[str, Any]) -> str:
-    """A document as it is named where its text isn't shown: "Pneumothorax, edition 2023"."""
-    edition = f"edition {meta['edition']}" if meta.get("edition") else meta.get("dated")
-    return ", ".join(part for part in (title, edition) if part)
-
-
-def source_of(meta: dict[str, Any]) -> str:
-    """Ready to print. What a model condensed says so wherever its source is shown."""
-    source = str(meta.get("source") or "")
-    return f"{mark(meta)}, from: {source}" if meta.get("condensed_by") else source
-
-
-def mark(meta: dict[str, Any]) -> str:
-    """Which model condensed a document, and whether a person has compared it with its sources."""
-    reviewed = f"reviewed by {meta['reviewed_by']}" if meta.get("reviewed_by") else "not reviewed by a person"
-    return f"condensed by {meta['condensed_by']}, {reviewed}"
-
-
-def _case(row: sqlite3.Row) -> Case:
-    values = {key: row[key] for key in ("id", "sha256", "report", "domain", "patient", "source", "taken", "look")}
-    return Case(**values, labels=tuple(json.loads(row["labels"])))
-
-
 def _drop_case(db: sqlite3.Connection, case: Case) -> list[str]:
     """With the vectors that nothing else needs; returns the picture's sha256 when no other case shows it."""
     db.execute("DELETE FROM cases WHERE id = ?", (case.id,))
@@ -482,10 +389,6 @@ def _drop_case(db: sqlite3.Connection, case: Case) -> list[str]:
     unused = ([] if shared else [case.sha256]) + ([] if said else [content_hash(case.report)])
     db.executemany("DELETE FROM embeddings WHERE content = ?", [(content,) for content in unused])
     return [] if shared else [case.sha256]
-
-
-def _names(meta: dict[str, Any]) -> list[str]:
-    return [*meta.get("aliases", ()), *meta.get("terms", ())]
 
 
 def _now() -> str:

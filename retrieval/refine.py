@@ -21,9 +21,10 @@ from retrieval.errors import BadInput, ConsultError, NotFound
 from retrieval.faithful import Support, support, why_not
 from retrieval.index import is_current, rebuild
 from retrieval.ingest import exclusive, passage_at
-from retrieval.library import Document, File, Library, mark, stable_id
+from retrieval.library import Library, stable_id
 from retrieval.readers import Draft
 from retrieval.retriever import Retriever
+from retrieval.rows import Document, File, mark
 from retrieval.store.base import Store
 from retrieval.types import Passage, Query, Statement
 from retrieval.weigh import Selection

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.markup import escape
 
-from retrieval.library import Document, Library, source_of
+from retrieval.library import Library
 from retrieval.refine import Outcome, by_statement
+from retrieval.rows import Document, source_of
 from retrieval.types import Passage, Statement
 
 SHOWN = 100  # characters of a passage in a list

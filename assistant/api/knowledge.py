@@ -20,7 +20,7 @@ from assistant.events import EvidenceItem
 from assistant.evidence import shown
 from assistant.imaging.pixels import thumbnail, to_png
 from assistant.study import Picture
-from retrieval.library import Document, printed, source_of
+from retrieval.rows import Document, printed, source_of
 from retrieval.types import Query as Lookup
 
 router = APIRouter(prefix="/v1", tags=["Knowledge"])

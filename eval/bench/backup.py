@@ -20,8 +20,9 @@ from retrieval import backup as backing
 from retrieval.embed import key_of
 from retrieval.encoders.bundle import IMAGE, IMAGE_TEXT, TEXT
 from retrieval.index import rebuild
-from retrieval.library import Document, File, Library
+from retrieval.library import Library
 from retrieval.restore import remembered, restore
+from retrieval.rows import Document, File
 from retrieval.store import open_store
 from retrieval.types import Manifest, Passage, Vector, VectorSpec
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from eval.bench.scale import on_disk
 from eval.bench.vectors import DOMAINS, Cloud, record_id, text
-from retrieval.library import Document, File, Library
+from retrieval.library import Library
+from retrieval.rows import Document, File
 from retrieval.store import rules
 from retrieval.store.build import Layout, build
 from retrieval.types import Case, Kind, Manifest, Passage, Record, VectorSpec

@@ -64,12 +64,12 @@ async def _fitted(
     from eval.calibration.fit import fit
     from eval.calibration.questions import DEMONSTRATION, demonstration, read
     from eval.exam.library import over
-    from retrieval.commands import _progress
+    from retrieval.console import bars
 
     own = read(data, settings.home) if data else None
     opened = Assistant.open(settings)
     try:
-        with _progress(True) as watch, tempfile.TemporaryDirectory() as folder:
+        with bars(True) as watch, tempfile.TemporaryDirectory() as folder:
             if own:
                 return await fit(opened, own, how, watch)
             with over(opened, settings, DEMONSTRATION, Path(folder), watch) as sitting:
@@ -81,7 +81,7 @@ async def _fitted(
 
 def _put_in_force(settings: "Settings", fitted: "Fitted | None") -> str:
     """Stores or forgets it and publishes a generation with it, embedding nothing again."""
-    from retrieval.commands import _progress
+    from retrieval.console import bars
     from retrieval.encoders.bundle import load
     from retrieval.index import rebuild
     from retrieval.ingest import exclusive
@@ -89,7 +89,7 @@ def _put_in_force(settings: "Settings", fitted: "Fitted | None") -> str:
     from retrieval.store import open_store
 
     key = settings.retrieval.api_key
-    with Library(settings.home) as library, exclusive(library.home), _progress(True) as watch:
+    with Library(settings.home) as library, exclusive(library.home), bars(True) as watch:
         library.put_fitted(fitted) if fitted else library.forget_fitted()
         store = open_store(settings.home, settings.retrieval.url, key.get_secret_value() if key else None)
         try:

@@ -79,14 +79,14 @@ def _seen(specs: list[str], held_out: bool, n: int) -> "tuple[Path, ImageTextEnc
     """The home, the encoder in use, what it makes of the pictures of these manifests, and those."""
     from assistant.settings import load_settings
     from eval.calibration.pictures import embed, find
-    from retrieval.commands import _progress
+    from retrieval.console import bars
     from retrieval.db import salt_of
     from retrieval.encoders import load_image_text
 
     settings = load_settings()
     shown = find(specs, held_out, n)
     encoder = load_image_text(settings.encoders.image_text)
-    with _progress(True) as watch:
+    with bars(True) as watch:
         vectors, read = embed(shown, encoder, salt_of(settings.home), watch)
     if left_out := len(shown) - len(read):
         typer.echo(f"{left_out} of {len(shown)} pictures can't be read and were left out.", err=True)

@@ -13,7 +13,7 @@ import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
-from retrieval import cases, commands
+from retrieval import cases, commands, console
 from retrieval.encoders.bundle import Names
 from retrieval.errors import BadInput, Busy, EncoderMismatch, Misconfigured, NotFound
 from retrieval.ingest import exclusive
@@ -49,8 +49,8 @@ def told(home: Path) -> SimpleNamespace:
 @pytest.fixture
 def run(told: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command; its error comes out as it is, as `assistant.cli` gets it."""
-    points = {commands.SETTINGS: [Point(lambda: told)]}
-    monkeypatch.setattr(commands, "entry_points", lambda group: points.get(group, []))
+    points = {console.SETTINGS: [Point(lambda: told)]}
+    monkeypatch.setattr(console, "entry_points", lambda group: points.get(group, []))
     monkeypatch.setattr(cases, "entry_points", lambda group: points.get(group, []))
 
     def run(*words: str, app: Any = commands.knowledge) -> str:
@@ -178,7 +178,7 @@ def test_what_a_person_can_get_wrong(run: Run, guides: Path, monkeypatch: pytest
         run("remove", "nothing")
     with pytest.raises(BadInput, match="no manifest"):
         run("add", str(guides), app=commands.cases)
-    monkeypatch.setattr(commands, "entry_points", lambda group: [])
+    monkeypatch.setattr(console, "entry_points", lambda group: [])
     with pytest.raises(Misconfigured, match="not installed"):
         run("list")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.editions import MANY, Place, compare, editions_of, place_of, read_place, work_of
-from retrieval.library import Document
+from retrieval.rows import Document
 
 BTS = {"source": "British Thoracic Society, Pleural disease, 2023", "jurisdiction": "UK", "domain": "chest_xray"}
 

@@ -18,7 +18,8 @@ from retrieval.embed import IMAGE_TEXT_WORDS, Pool, embed, image_text_of
 from retrieval.encoders.bundle import TEXT, Encoders, Lane, Names, load
 from retrieval.encoders.fake import FakeTextEncoder
 from retrieval.errors import Unavailable
-from retrieval.library import Document, File, Library, stable_id
+from retrieval.library import Library, stable_id
+from retrieval.rows import Document, File
 from retrieval.types import Case, Passage
 from tests.retrieval.conftest import CHILD_ENV, picture
 

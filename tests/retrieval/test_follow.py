@@ -8,7 +8,8 @@ from retrieval.encoders.bundle import Encoders
 from retrieval.errors import BadInput
 from retrieval.follow import folder_of, gone, inside
 from retrieval.ingest import Report, add_documents, find_sources, remove
-from retrieval.library import File, Library
+from retrieval.library import Library
+from retrieval.rows import File
 from retrieval.store.memory import MemoryStore
 
 Add = Callable[..., Report]

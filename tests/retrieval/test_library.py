@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from retrieval.cases import picture_digest
 from retrieval.errors import NotFound
-from retrieval.library import Document, File, Library, content_hash, stable_id
+from retrieval.library import Library, content_hash, stable_id
+from retrieval.rows import Document, File
 from retrieval.types import Case, Passage
 from tests.retrieval.conftest import picture
 

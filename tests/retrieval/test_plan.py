@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import retrieval
-from retrieval.library import Document, File, Library
+from retrieval.library import Library
 from retrieval.plan import Line, Load, cached_vector, database, embedded, index_on_disk, server, to_json, to_text
+from retrieval.rows import Document, File
 from retrieval.store import ServerOptions
 from retrieval.store.edge import EdgeStore
 from retrieval.types import Case, Manifest, Passage, Record, VectorSpec

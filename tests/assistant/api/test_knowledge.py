@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from assistant.api import keeper
 from assistant.settings import Settings
-from retrieval.library import Document
+from retrieval.rows import Document
 from tests.assistant.api.conftest import TEXT, FakeAssistant, wait_for
 
 CARD = {"files": ("effusion.md", b"# Effusion\n\nBlunted angle.", "text/markdown")}
