@@ -290,7 +290,9 @@ def _remove_path(library: Library, path: str) -> int:
 def exclusive(home: Path, waiting: Waiting | None = None) -> Iterator[None]:
     """One ingestion at a time on a home; the system lets go of the lock when the process dies. Another one waits for
     its turn if `waiting` is given, which is called before it does, else raises `Busy`."""
-    with plain_errors(home), (home / "ingest.lock").open("w") as file:
+    with plain_errors(home):  # of the lock alone: what goes wrong inside is not the home's fault
+        file = (home / "ingest.lock").open("w")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

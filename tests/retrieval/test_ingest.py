@@ -526,6 +526,16 @@ def test_one_ingestion_at_a_time(library: Library, store: MemoryStore, encoders:
     assert add_documents(library, store, encoders, [source("a.md", CARD)]).added == ["a.md"]
 
 
+def test_what_goes_wrong_in_an_ingestion_is_not_blamed_on_the_home(
+    library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    def closed(phase: str, done: int, total: int) -> None:
+        raise BrokenPipeError  # nobody reads the progress any more
+
+    with pytest.raises(BrokenPipeError):
+        add_documents(library, store, encoders, [source("a.md", CARD)], progress=closed)
+
+
 def test_a_second_ingestion_waits_for_its_turn(library: Library, store: MemoryStore, encoders: Encoders) -> None:
     waits, reports = threading.Event(), []
 
