@@ -16,6 +16,7 @@ from retrieval.library import PAGE, Library
 from retrieval.store.base import Store
 from retrieval.types import Case, Fitted, Manifest, Passage, Record, Vector
 
+LAYOUT = "2"  # raise it when the same library gives other records: an index of another layout is built anew
 KEPT_GENERATIONS = 2  # the current one, and the one that readers may just be leaving
 
 
@@ -24,6 +25,7 @@ def is_current(library: Library, store: Store, encoders: Encoders) -> bool:
     manifest = store.manifest
     return (
         manifest is not None
+        and manifest.layout == LAYOUT
         and (manifest.vectors, manifest.fitted) == (encoders.specs(), in_force(library, encoders))
         and manifest.records == _indexed(library)
         and library.state("indexed") == library.state("revision")
@@ -47,7 +49,7 @@ def rebuild(library: Library, store: Store, encoders: Encoders, progress: Progre
     embed(library, encoders, progress)
     revision = library.state("revision")
     fitted = in_force(library, encoders)
-    manifest = Manifest(vectors=encoders.specs(), domains=tuple(library.domains()), fitted=fitted)
+    manifest = Manifest(vectors=encoders.specs(), domains=tuple(library.domains()), fitted=fitted, layout=LAYOUT)
     name = store.publish(_records(library, encoders, progress), manifest)
     library.set_indexed(revision)
     for old in store.generations()[:-KEPT_GENERATIONS]:

@@ -137,6 +137,7 @@ class Manifest:
     created: str = ""  # ISO 8601, UTC
     domains: tuple[str, ...] = ()
     fitted: Fitted = field(default_factory=Fitted)
+    layout: str = ""  # version of what the index makes of the library; another one is built anew
 
 
 @dataclass(frozen=True, slots=True)

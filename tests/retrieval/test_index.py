@@ -133,3 +133,15 @@ def test_damaged_fitted_values_are_told(library: Library) -> None:
         db.execute("UPDATE fitted SET value = '[]'")
     with pytest.raises(Misconfigured, match="consult calibrate"):
         library.fitted()
+
+
+def test_an_index_of_an_older_layout_is_built_anew(
+    library: Library, store: MemoryStore, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("retrieval.index.LAYOUT", "1")
+        filled(library, store, encoders)
+        assert is_current(library, store, encoders)
+    assert not is_current(library, store, encoders)
+    assert add_documents(library, store, encoders, []).generation is not None
+    assert is_current(library, store, encoders)

