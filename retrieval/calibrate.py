@@ -65,11 +65,12 @@ def held_out(raw: Floats, relevant: Bools, groups: Sequence[str]) -> Floats:
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
     """What one question finds of one kind: `relevance` (m,) 0..1, descending, `relevant` (m,), and how many relevant
-    there are in all, found or not. `possible` 0: nothing bears on it."""
+    there are of the kind, found or not. `silent`: nothing of any kind bears on the question, so none may be shown."""
 
     relevance: Floats
     relevant: Bools
     possible: int
+    silent: bool = False
 
 
 def worth(shown: int, relevant: int, possible: int, k_max: int) -> float:
@@ -80,44 +81,58 @@ def worth(shown: int, relevant: int, possible: int, k_max: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Worth:
+    """Of one way to stop: the mean `worth` where something is relevant, the share of silent rankings to which something
+    is shown, and the utility of both. nan where there are no such rankings."""
+
+    f1: float
+    false_evidence: float
+
+    @property
+    def utility(self) -> float:
+        f1, false_evidence = (0.0 if math.isnan(value) else value for value in (self.f1, self.false_evidence))
+        return f1 - false_evidence
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
-    """Where to stop. `utility` is what `fit_stop` maximised, by mode; `default` that of the defaults."""
+    """Where to stop. `fitted` is what it is worth by mode, `default` what the defaults are."""
 
     gamma: float
     gamma_to_top: float
     floor: float
-    utility: dict[str, float]
-    default: dict[str, float]
+    fitted: dict[str, Worth]
+    default: dict[str, Worth]
 
 
 def fit_stop(rankings: Sequence[Ranking], k_max: int) -> Stop:
     """Floor and γ of the greatest utility, the floor for the two modes together; among equals, those nearest to the
-    defaults. The utility is the mean `worth` of the rankings to which something is relevant and of those to which
-    nothing is, half each: silence where there is nothing to say counts as much as what is said elsewhere, however few
-    such questions the data hold. ValueError without rankings."""
+    defaults. The utility is the mean `worth` where something is relevant, less the share of silent questions to which
+    something is shown: however few of these the data hold, silence counts as much as what is said. ValueError without
+    rankings."""
     if not rankings or k_max < 1:
         raise ValueError("rankings and room for at least one are needed")
-    table = np.array([_worths(ranking, k_max) for ranking in rankings])  # (n, k_max + 1)
-    weights = _half_each(np.array([ranking.possible > 0 for ranking in rankings]))
     passing = np.array([[select.passing(r.relevance, floor, k_max) for floor in FLOORS] for r in rankings])
     modes = {
         "log-ratio": lambda r, gamma: select.log_ratio(r.relevance, gamma, 0, k_max),
         "ratio-to-top": lambda r, gamma: select.ratio_to_top(r.relevance, 1 + gamma, 0, k_max),
     }
+    table, silent = np.array([_worths(r, k_max) for r in rankings]), np.array([r.silent for r in rankings])
     found = {}
     for mode, keep in modes.items():
         steep = np.array([[keep(r, gamma) for gamma in GAMMAS] for r in rankings])
         # Whatever the floor, a mode keeps what comes before the drop as far as it passes.
-        found[mode] = np.array([_mean(table, weights, np.minimum(steep[:, [g]], passing)) for g in range(len(GAMMAS))])
-    floor = _best(sum(utility.max(axis=0) for utility in found.values()), FLOORS, FLOOR)
-    gamma = {mode: _best(utility[:, floor], GAMMAS, GAMMA) for mode, utility in found.items()}
-    at = (int(np.flatnonzero(GAMMAS == GAMMA)[0]), int(np.flatnonzero(FLOORS == FLOOR)[0]))
+        found[mode] = [_by_floor(table, silent, np.minimum(steep[:, [g]], passing)) for g in range(len(GAMMAS))]
+    utility = {mode: np.array([[one.utility for one in row] for row in rows]) for mode, rows in found.items()}
+    floor = _best(sum(values.max(axis=0) for values in utility.values()), FLOORS, FLOOR)
+    gamma = {mode: _best(values[:, floor], GAMMAS, GAMMA) for mode, values in utility.items()}
+    at = int(np.flatnonzero(GAMMAS == GAMMA)[0]), int(np.flatnonzero(FLOORS == FLOOR)[0])
     return Stop(
         float(GAMMAS[gamma["log-ratio"]]),
         float(GAMMAS[gamma["ratio-to-top"]]),
         float(FLOORS[floor]),
-        {mode: float(utility[gamma[mode], floor]) for mode, utility in found.items()},
-        {mode: float(utility[at]) for mode, utility in found.items()},
+        {mode: rows[gamma[mode]][floor] for mode, rows in found.items()},
+        {mode: rows[at[0]][at[1]] for mode, rows in found.items()},
     )
 
 
@@ -127,17 +142,13 @@ def _worths(ranking: Ranking, k_max: int) -> list[float]:
     return [worth(n, int(hits[min(n, len(hits) - 1)]), ranking.possible, k_max) for n in range(k_max + 1)]
 
 
-def _half_each(answerable: Bools) -> Floats:
-    """(n,) weights that sum to 1."""
-    sizes = np.where(answerable, answerable.sum(), (~answerable).sum())
-    weights: Floats = 1 / sizes / len(np.unique(answerable))
-    return weights
-
-
-def _mean(table: Floats, weights: Floats, kept: NDArray[np.int64]) -> Floats:
-    """Over the rankings, by floor: `kept` (n, floors)."""
-    mean: Floats = weights @ np.take_along_axis(table, kept, axis=1)
-    return mean
+def _by_floor(table: Floats, silent: Bools, kept: NDArray[np.int64]) -> list[Worth]:
+    """`table` (n, k_max + 1) worths by how many are shown, `kept` (n, floors)."""
+    worths = np.take_along_axis(table, kept, axis=1)
+    nothing = np.full(kept.shape[1], np.nan)
+    f1 = nothing if silent.all() else worths[~silent].mean(axis=0)
+    false = (kept[silent] > 0).mean(axis=0) if silent.any() else nothing
+    return [Worth(float(good), float(bad)) for good, bad in zip(f1, false, strict=True)]
 
 
 def _best(utility: Floats, candidates: Floats, default: float) -> int:

@@ -124,9 +124,15 @@ def _words(fitted: "Fitted") -> str:
         lines.append(f"{seen}; {means}; {measured}")
     stop = told["stop"]
     lines.append(f"floor {fitted.floor}, gamma {fitted.gamma} (log-ratio), {fitted.gamma_to_top} (ratio-to-top)")
-    for mode, value in stop["utility"].items():
-        lines.append(f"  {mode}: F1 of what is shown {value:.3f}, by default {stop['default'][mode]:.3f}")
+    for mode, now in stop["fitted"].items():
+        was = stop["default"][mode]
+        told_of = (f"{name} {_share(now[name])}, with the defaults {_share(was[name])}" for name in now)
+        lines.append(f"  {mode}: {'; '.join(told_of)}")
     if ks := told.get("ks"):
         wrong = ", ".join(f"{share:.1%} with {k}" for k, share in ks["wrong"].items())
         lines += [f"wrong answers of {ks['model']}: {wrong} contexts (n = {ks['n']})", ks["promise"]]
     return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"

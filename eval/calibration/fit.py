@@ -17,7 +17,7 @@ from eval.calibration.questions import Data, Question, meant, named
 from eval.exam.candidate import Candidate
 from eval.metrics.calibration import brier, ece
 from retrieval import select
-from retrieval.calibrate import Bools, Floats, Ranking, fit_leg, fit_stop, held_out, promise
+from retrieval.calibrate import Bools, Floats, Ranking, Worth, fit_leg, fit_stop, held_out, promise
 from retrieval.copies import without_copies
 from retrieval.errors import BadInput
 from retrieval.fitted import IDENTITIES
@@ -106,7 +106,11 @@ def rankings(
             if any(leg.kind == kind for leg in one.legs):
                 own = _ranked([row for row in found if row.hit.kind == kind])
                 relevant = np.array([row.hit.id in one.relevant for row in own], dtype=bool)
-                rows.append(Ranking(np.array([row.relevance for row in own]), relevant, len(one.relevant & ids)))
+                rows.append(
+                    Ranking(
+                        np.array([row.relevance for row in own]), relevant, len(one.relevant & ids), not one.relevant
+                    )
+                )
     return rows
 
 
@@ -168,13 +172,18 @@ async def fit(assistant: Assistant, data: Data, how: How, watch: Watch) -> tuple
         "legs": {leg: one.told() for leg, one in legs.items()},
         "stop": {
             "n": len(found), "k_max": how.k_max,
-            "utility": {mode: round(value, 4) for mode, value in stop.utility.items()},
-            "default": {mode: round(value, 4) for mode, value in stop.default.items()},
+            "fitted": {mode: _rounded(one) for mode, one in stop.fitted.items()},
+            "default": {mode: _rounded(one) for mode, one in stop.default.items()},
         },
     }  # fmt: skip
     rounded = {leg: (round(a, 4), round(b, 4)) for leg, (a, b) in curves.items()}
     fitted = Fitted(rounded, stop.gamma, stop.gamma_to_top, stop.floor, told=told)
     return (await _trusted(assistant, searched, fitted, how, watch) if how.ask else fitted), legs
+
+
+def _rounded(one: Worth) -> dict[str, float | None]:
+    values = {"F1": one.f1, "false evidence": one.false_evidence}
+    return {name: None if np.isnan(value) else round(value, 4) for name, value in values.items()}
 
 
 def _asked(question: Question) -> bool:

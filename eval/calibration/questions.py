@@ -43,6 +43,14 @@ STRANGERS = (
     "a frozen shoulder", "cataract", "hypothyroidism", "an anal fissure", "carpal tunnel syndrome", "prostate cancer",
     "mesothelioma", "bronchiectasis", "an aortic dissection", "a hiatus hernia", "a rib fracture", "pericarditis",
 )  # fmt: skip
+EVERYDAY = (
+    "How long does rice take to cook?", "What is the tallest mountain in Africa?", "How do I reset my password?",
+    "When does the canteen open?", "Which train goes to the airport?", "Who painted the ceiling of that chapel?",
+    "How many players are in a football team?", "What is the boiling point of ethanol?", "Translate good morning.",
+    "Who holds the key to the storeroom?", "What does a litre of milk weigh?", "Is tomorrow a public holiday?",
+    "Write a poem about autumn.", "Which river flows through Vienna?", "How is a bicycle tyre mended?",
+    "What is the square root of two?", "Where can I park overnight?", "Recommend a film for the weekend.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ def _of_cards() -> Iterator[Question]:
     for n, name in enumerate(STRANGERS):
         for m in (5 * n, 5 * n + 7):
             yield Question(f"{name}-{m}", WAYS[m % len(WAYS)].format(t=name), frozenset())
+    yield from (Question(f"everyday-{n}", text, frozenset()) for n, text in enumerate(EVERYDAY))
 
 
 def _open(cases: dict[str, frozenset[str]], seeds: Sequence[int]) -> Iterator[Question]:

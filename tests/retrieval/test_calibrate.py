@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval import select
-from retrieval.calibrate import Ranking, fit_leg, fit_stop, held_out, promise, worth
+from retrieval.calibrate import Ranking, Worth, fit_leg, fit_stop, held_out, promise, worth
 from retrieval.weigh import FLOOR, GAMMA
 
 
@@ -90,25 +90,26 @@ def test_worth() -> None:
     assert worth(3, 1, 1, 3) == 0.5
 
 
-rankings = st.lists(
-    st.tuples(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=6), st.integers(0, 3)).map(
-        lambda drawn: Ranking(
-            np.array(sorted((s for s, _ in drawn[0]), reverse=True)),
-            np.array([relevant for _, relevant in drawn[0]], dtype=bool),
-            drawn[1] + sum(relevant for _, relevant in drawn[0]),
-        )
-    ),
-    min_size=1, max_size=12,
-)  # fmt: skip
+def ranking(drawn: tuple[list[tuple[float, bool]], int, bool]) -> Ranking:
+    hits, more, silent = drawn
+    relevance = np.array(sorted((s for s, _ in hits), reverse=True))
+    relevant = np.array([one and not silent for _, one in hits], dtype=bool)
+    return Ranking(relevance, relevant, 0 if silent else more + int(relevant.sum()), silent)
+
+
+hits = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=6)
+rankings = st.lists(st.tuples(hits, st.integers(0, 3), st.booleans()).map(ranking), min_size=1, max_size=12)
 
 
 def utility(found: list[Ranking], keep) -> float:  # type: ignore[no-untyped-def]
-    by_kind: dict[bool, list[float]] = {}
-    for ranking in found:
-        kept = keep(ranking.relevance)
-        one = worth(kept, int(ranking.relevant[:kept].sum()), ranking.possible, 3)
-        by_kind.setdefault(ranking.possible > 0, []).append(one)
-    return float(np.mean([np.mean(values) for values in by_kind.values()]))
+    good, bad = [], []
+    for one in found:
+        kept = keep(one.relevance)
+        if one.silent:
+            bad.append(kept > 0)
+        else:
+            good.append(worth(kept, int(one.relevant[:kept].sum()), one.possible, 3))
+    return float((np.mean(good) if good else 0) - (np.mean(bad) if bad else 0))
 
 
 @given(rankings)
@@ -124,9 +125,10 @@ def test_what_is_chosen_is_worth_what_it_says_and_no_less_than_the_defaults(foun
                          lambda s: select.ratio_to_top(s, 1 + GAMMA, FLOOR, 3)),
     }  # fmt: skip
     for mode, (fitted, default) in by_mode.items():
-        assert stop.utility[mode] == pytest.approx(utility(found, fitted))
-        assert stop.default[mode] == pytest.approx(utility(found, default))
-    assert sum(stop.utility.values()) >= sum(stop.default.values()) - 1e-8
+        assert stop.fitted[mode].utility == pytest.approx(utility(found, fitted))
+        assert stop.default[mode].utility == pytest.approx(utility(found, default))
+    fitted, default = (sum(one.utility for one in by.values()) for by in (stop.fitted, stop.default))
+    assert fitted >= default - 1e-8
 
 
 @given(rankings, st.randoms())
@@ -139,9 +141,11 @@ def test_the_order_of_the_questions_changes_nothing(found, random) -> None:
 
 def test_a_floor_between_the_useful_and_the_useless_is_found() -> None:
     good = [Ranking(np.array([0.3, 0.25, 0.1]), np.array([True, True, False]), 2)] * 5
-    stop = fit_stop([*good, Ranking(np.array([0.2]), np.array([False]), 0)], 3)
+    stop = fit_stop([*good, Ranking(np.array([0.2]), np.array([False]), 0, silent=True)], 3)
     assert 0.2 < stop.floor <= 0.25
-    assert stop.utility == {"log-ratio": 1.0, "ratio-to-top": 1.0}
+    assert stop.fitted == dict.fromkeys(("log-ratio", "ratio-to-top"), Worth(1.0, 0.0))
+    lost = [Ranking(np.array([0.2]), np.array([True]), 1)]
+    assert fit_stop([*good, *lost, Ranking(np.array([0.25]), np.array([False]), 0, silent=True)], 3).floor > 0.25
     with pytest.raises(ValueError, match="rankings"):
         fit_stop([], 3)
 

@@ -61,8 +61,9 @@ def test_what_is_fitted_keeps_the_useless_out(tmp_path: Path) -> None:
     assert found.told["identities"] == assistant.retriever.identities
     assert found.told["data"] == {"name": "ours", "n": 42, "sha256": data().sha256}
     assert found.ks is None
-    for mode, utility in found.told["stop"]["utility"].items():
-        assert utility >= 0.9, mode
+    for mode, worth in found.told["stop"]["fitted"].items():
+        assert worth["F1"] >= 0.9, mode
+        assert worth["false evidence"] == 0, mode
     assert found.told["legs"]["bm25"] == {"n": 24, "relevant": 24}
     assert 0 <= found.told["legs"]["text→passage"]["brier"] < 0.1
 
