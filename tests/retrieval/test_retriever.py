@@ -141,7 +141,7 @@ def test_similar_cases_speak_of_what_was_asked(
     assert found(retriever, "Does this chest radiograph show a left hernia?", shown="effusion") == []
 
 
-def test_without_a_word_in_common_a_passage_has_to_be_nearer(
+def test_without_a_word_in_common_a_passage_counts_for_less(
     library: Library, store: MemoryStore, encoders: Encoders
 ) -> None:
     class Near(WordEncoder):
@@ -158,14 +158,14 @@ def test_without_a_word_in_common_a_passage_has_to_be_nearer(
     text = Near("near")
     card = "---\ntitle: Effusion\naliases: [hydrothorax]\n---\nFluid."
     add_documents(library, store, Encoders(encoders.image_text, text), [Source("/e.md", "e.md", card.encode())])
-    retriever = Retriever(store, library, Encoders(None, text))
-    for cosine, question, expected in [
-        (0.4, "Is there an effusion?", 0.4),
-        (0.4, "Is there a hydrothorax?", 0.4),  # another name
-        (0.4, "Is the tibia fractured?", None),
-        (0.8, "Is the tibia fractured?", 0.8 * UNSAID),
+    for cosine, floor, question, expected in [
+        (0.4, 0.35, "Is there an effusion?", 0.4),
+        (0.4, 0.35, "Is there a hydrothorax?", 0.4),  # another name
+        (1.0, 0.35, "Is the tibia fractured?", None),
+        (0.8, 0.2, "Is the tibia fractured?", 0.8 * UNSAID),
     ]:
         text.cosine = cosine
+        retriever = Retriever(store, library, Encoders(None, text), Selection(floor=floor))
         items = retriever.retrieve(Query(question)).items
         assert [item.relevance for item in items] == ([] if expected is None else [pytest.approx(expected)])
 
