@@ -37,7 +37,12 @@ def build(folder: Path, dims: dict[str, int], layout: Layout, chunks: Iterator[C
 
 
 def index_kind(records: int, scan_up_to: int = Layout.scan_up_to) -> Literal["scan", "graph"]:
-    """How the vectors of so many records are searched: all are looked at, or a graph of neighbours is followed."""
+    """How the vectors of so many records are searched: all are looked at, or a graph of neighbours is followed.
+
+    512 numbers, scan against graph on two busy cores (`python -m eval.bench.scale`): 200,000 records, built in 37 and
+    120 s, 4.8 and 1.4 ms a query, the builder's peak 1.8 and 4.5 GB; 500,000, 90 and 314 s, 13.7 and 2.2 ms, 4.4 and
+    13.8 GB. Recall@10 of a scan is 1.000; of a graph 1.000, in one third of the records .947 and .951.
+    """
     return "scan" if records <= scan_up_to else "graph"
 
 
