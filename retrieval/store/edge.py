@@ -18,6 +18,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -177,7 +178,7 @@ class EdgeStore:
             except BlockingIOError as error:
                 raise Busy("another process is publishing the index; try again when it is done") from error
             for stale in self._index.glob(f"{BUILDING}*"):
-                shutil.rmtree(stale, ignore_errors=True)
+                _sweep(stale)
             yield
 
     def _build(self, folder: Path, records: Iterable[Record], manifest: Manifest) -> int:
@@ -229,6 +230,15 @@ class EdgeStore:
             (self._index / name).rename(folder)
             raise
         _sync(self._index)
+
+
+def _sweep(folder: Path) -> None:
+    """A killed publisher's builder may still be writing for a moment, until it notices."""
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
 
 
 def _write(path: Path, text: str) -> None:
