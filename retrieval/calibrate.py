@@ -104,6 +104,11 @@ class Stop:
     fitted: dict[str, Worth]
     default: dict[str, Worth]
 
+    @property
+    def utility(self) -> float:
+        """Of both modes together."""
+        return sum(one.utility for one in self.fitted.values())
+
 
 def fit_stop(rankings: Sequence[Ranking], k_max: int) -> Stop:
     """Floor and γ of the greatest utility, the floor for the two modes together; among equals, those nearest to the

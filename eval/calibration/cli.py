@@ -62,7 +62,7 @@ async def _fitted(
 ) -> "tuple[Fitted, dict[str, LegFit]]":
     from assistant.assistant import Assistant
     from eval.calibration.fit import fit
-    from eval.calibration.questions import DEMONSTRATION, demonstration, read
+    from eval.calibration.questions import DEMONSTRATION, demonstration, learnt_from_cards, read
     from eval.exam.library import over
     from retrieval.console import bars
 
@@ -73,7 +73,9 @@ async def _fitted(
             if own:
                 return await fit(opened, own, how, watch)
             with over(opened, settings, DEMONSTRATION, Path(folder), watch) as sitting:
-                made = demonstration(sitting.library, pictures, asked if how.ask else 0)
+                made = demonstration(
+                    sitting.library, pictures, asked if how.ask else 0, learnt_from_cards(settings.encoders.text)
+                )
                 return await fit(sitting, made, how, watch)
     finally:
         await opened.close()
@@ -116,7 +118,7 @@ def _words(fitted: "Fitted") -> str:
     for leg, found in told["legs"].items():
         seen = f"{leg}: {found['relevant']} of {found['n']} hits relevant"
         if leg not in fitted.legs:
-            lines.append(f"{seen}: too few of either kind, what was in force stays")
+            lines.append(f"{seen}: what was in force stays")
             continue
         a, b = fitted.legs[leg]
         measured = f"Brier {found['brier']:.3f}, calibration error {found['ece']:.3f} (held out)"

@@ -17,7 +17,7 @@ from eval.calibration.questions import Data, Question, meant, named
 from eval.exam.candidate import Candidate
 from eval.metrics.calibration import brier, ece
 from retrieval import select
-from retrieval.calibrate import Bools, Floats, Ranking, Worth, fit_leg, fit_stop, held_out, promise
+from retrieval.calibrate import Bools, Floats, Ranking, Stop, Worth, fit_leg, fit_stop, held_out, promise
 from retrieval.copies import without_copies
 from retrieval.errors import BadInput
 from retrieval.fitted import IDENTITIES
@@ -159,12 +159,15 @@ async def fit(assistant: Assistant, data: Data, how: How, watch: Watch) -> tuple
     judged = [one for one in searched if one.question.judged]
     kinds = judged_kinds(assistant.retriever, judged)
     legs = fit_legs(judged, kinds.keys())
-    curves = {leg: one.curve for leg, one in legs.items() if one.curve is not None}
-    in_force = {**assistant.retriever.encoders.fitted.legs, **curves}
-    found = rankings(assistant.retriever, judged, in_force, kinds)
-    if not found:
+    curves = {leg: one.curve for leg, one in legs.items() if one.curve is not None and leg not in data.learnt}
+    in_force, stops = assistant.retriever.encoders.fitted.legs, list[Stop]()
+    for own in (curves, {}):  # what is in force stays where the new curves would make it worse
+        if found := rankings(assistant.retriever, judged, {**in_force, **own}, kinds):
+            stops.append(fit_stop(found, how.k_max))
+    if not stops:
         raise BadInput("No question of --data names anything relevant: nothing can be fitted.")
-    stop = fit_stop(found, how.k_max)
+    kept, stop = stops[-1], max(stops, key=lambda one: one.utility)
+    curves = {} if stop is kept else curves
     told: dict[str, Any] = {
         IDENTITIES: dict(assistant.retriever.identities),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -173,7 +176,7 @@ async def fit(assistant: Assistant, data: Data, how: How, watch: Watch) -> tuple
         "stop": {
             "n": len(found), "k_max": how.k_max,
             "fitted": {mode: _rounded(one) for mode, one in stop.fitted.items()},
-            "default": {mode: _rounded(one) for mode, one in stop.default.items()},
+            "default": {mode: _rounded(one) for mode, one in kept.default.items()},
         },
     }  # fmt: skip
     rounded = {leg: (round(a, 4), round(b, 4)) for leg, (a, b) in curves.items()}

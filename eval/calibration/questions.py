@@ -17,11 +17,13 @@ from eval.benchmarks.phantom_items import LABEL_OF
 from eval.benchmarks.retrieval import OPEN, labels_of, shared
 from eval.exam.benchmark import Corpus
 from eval.exam.library import bundled_documents, phantom_cases, phantoms_of
-from eval.ledger import VALIDATION_SEEDS
+from eval.ledger import LEDGER, VALIDATION_SEEDS, read_ledger
 from eval.phantoms import Phantom, make_phantom
 from retrieval.cases import picture_reader
 from retrieval.db import salt_of
+from retrieval.encoders.bundle import encoder_folder
 from retrieval.errors import BadInput
+from retrieval.legs import TEXT_PASSAGE
 from retrieval.library import Library
 from retrieval.types import Case, Passage
 
@@ -70,10 +72,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A validation set. `sha256` (hex) is of what is asked and what is right."""
+    """A validation set. `sha256` (hex) is of what is asked and what is right. `learnt`: legs of encoders that learnt
+    from its texts, whose scores on it say more than they will on any other; their curves stay as they are."""
 
     name: str
     questions: tuple[Question, ...]
+    learnt: frozenset[str] = frozenset()
 
     @property
     def sha256(self) -> str:
@@ -84,12 +88,22 @@ class Data:
 DEMONSTRATION = Corpus(f"validation-{CASES}", bundled_documents, partial(phantom_cases, n=CASES, first=LIBRARY.start))
 
 
-def demonstration(library: Library, pictures: int, asked: int) -> Data:
+def demonstration(library: Library, pictures: int, asked: int, learnt: frozenset[str] = frozenset()) -> Data:
     """Questions over the bundled cards, open ones about `pictures` phantoms, and `asked` closed ones to be answered.
     The library is one of `DEMONSTRATION`."""
     cases = {case.id: labels_of(_small(case)) for case in library.cases()}
     questions = [*_of_cards(), *_open(cases, QUERIES[:pictures]), *_closed(QUERIES[pictures : pictures + asked])]
-    return Data("demonstration cards and phantoms", tuple(questions))
+    return Data("demonstration cards and phantoms", tuple(questions), learnt)
+
+
+def learnt_from_cards(text: str) -> frozenset[str]:
+    """The legs of a text encoder, as the settings call it, whose ledger says that it learnt from the bundled cards."""
+    folder = encoder_folder(text, "text")
+    ledger = folder / LEDGER if folder else None
+    if ledger is None or not ledger.is_file() or read_ledger(ledger.parent) is None:
+        return frozenset()
+    sources = json.loads(ledger.read_text(encoding="utf-8")).get("sources", [])
+    return frozenset([TEXT_PASSAGE] if any("guideline cards" in str(source) for source in sources) else [])
 
 
 def _small(case: Case) -> Phantom:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assistant.assistant import Assistant
@@ -66,6 +68,20 @@ def test_what_is_fitted_keeps_the_useless_out(tmp_path: Path) -> None:
         assert worth["false evidence"] == 0, mode
     assert found.told["legs"]["bm25"] == {"n": 24, "relevant": 24}
     assert 0 <= found.told["legs"]["text→passage"]["brier"] < 0.1
+
+
+def test_an_encoder_that_learnt_from_the_questions_keeps_its_curve(tmp_path: Path) -> None:
+    found, legs, _ = fitted(tmp_path, replace(data(), learnt=frozenset(["text→passage"])))
+    assert found.legs == {}
+    assert legs["text→passage"].curve is not None
+
+
+def test_curves_that_make_it_worse_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = LegFit((1.0, -1e3), np.full(1, np.nan), np.ones(1, bool))
+    monkeypatch.setattr("eval.calibration.fit.fit_legs", lambda *_: {"bm25": never, "text→passage": never})
+    found, _, _ = fitted(tmp_path, data())
+    assert found.legs == {}
+    assert found.told["stop"]["fitted"]["log-ratio"]["F1"] > 0.5
 
 
 def test_numbers_of_contexts_are_trusted_when_the_model_is_right(tmp_path: Path) -> None:

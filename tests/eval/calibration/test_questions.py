@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from eval.benchmarks.gold import gold_pairs
-from eval.calibration.questions import LIBRARY, QUERIES, demonstration, meant, named, read
+from eval.calibration.questions import LIBRARY, QUERIES, demonstration, learnt_from_cards, meant, named, read
 from eval.ledger import EXAM_SEEDS, VALIDATION_SEEDS
 from retrieval.encoders.folder import POCKET
 from retrieval.errors import BadInput
@@ -40,6 +40,11 @@ def test_the_same_data_have_the_same_hash(tmp_path: Path) -> None:
     one, other = demonstration(library, 5, 2), demonstration(library, 5, 2)
     assert one.sha256 == other.sha256
     assert demonstration(library, 6, 2).sha256 != one.sha256
+
+
+def test_whose_encoder_learnt_from_the_cards_is_known_by_its_ledger(tmp_path: Path) -> None:
+    assert learnt_from_cards("pocket") == {"text→passage"}
+    assert learnt_from_cards("fake") == learnt_from_cards(str(tmp_path)) == set()
 
 
 def test_a_persons_own_questions(tmp_path: Path) -> None:
