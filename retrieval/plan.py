@@ -1,7 +1,7 @@
 """What a library of a given size will take, before it is built: memory and disk, line by line, every factor shown.
 
 The bytes a thing takes were measured, not derived: `python -m eval.bench.bytes` builds indexes and databases of several
-sizes and fits them (largest error of the fit: 3 % on disk, 8 % in memory). Those of a server are the same engine's,
+sizes and fits them (largest error of the fit: 4 % on disk and in memory). Those of a server are the same engine's,
 measured embedded; its own processes and caches come on top.
 """
 
@@ -17,12 +17,12 @@ from retrieval.store.build import GRAPH_M, Layout, index_kind
 from retrieval.types import VectorSpec
 
 # Bytes of an index on the disk: of a record, a character of its words, a word of a segment's list, a case's own fields
-RECORD, CHARACTER, WORD, CASE = 238.0, 0.85, 111.0, 211.0
-FLOAT, QUANTISED = 4.0, 0.59  # of a number of a vector
-LINKS = 360.0  # of a vector in a graph of 16 links
+RECORD, CHARACTER, WORD, CASE = 205.0, 0.86, 107.0, 229.0
+FLOAT, QUANTISED = 4.0, 0.60  # of a number of a vector
+LINKS = 362.0  # of a vector in a graph of 16 links
 # Bytes of an index in memory
-RECORD_RAM, CHARACTER_RAM, WORD_RAM, CASE_RAM, SEGMENT_RAM = 152.0, 0.29, 164.0, 440.0, 2.2e6
-QUANTISED_RAM = {"turbo": 0.91, "int8": 1.0, "binary": 0.125, "none": 0.0}  # turbo measured, the others their size
+RECORD_RAM, CHARACTER_RAM, WORD_RAM, CASE_RAM, SEGMENT_RAM = 99.0, 0.29, 212.0, 503.0, 1.3e6
+QUANTISED_RAM = {"turbo": 0.56, "int8": 1.0, "binary": 0.125, "none": 0.0}  # turbo measured, the others their size
 # Bytes in consult.db: of a passage, of a character of it, which its document has too, and of a case
 PASSAGE_ROW, PASSAGE_CHARACTER, CASE_ROW, REPORT_CHARACTER = 321.0, 2.2, 272.0, 1.1
 CACHE_ROW, CACHE_INDEX, PAGE, USABLE = 110, 126, 4096, 4061  # a cached vector's row, its index entry, SQLite's pages

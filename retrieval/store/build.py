@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from retrieval.store.rules import KEYWORDS, KINDS, Chunk, text_field
+from retrieval.store.rules import KEYWORDS, Chunk, text_field
 
 GRAPH_M, GRAPH_EF = 16, 100  # links of a node; candidates when one is placed
 
@@ -26,13 +26,15 @@ class Layout:
 
 
 def build(folder: Path, dims: dict[str, int], layout: Layout, chunks: Iterator[Chunk]) -> int:
-    """Writes one shard a kind below `folder`, `dims` mapping vector name → dimension; returns how many records they
-    hold. Kinds are apart because every leg asks for one, and a filter by it costs more than the search."""
+    """Writes a shard for each kind there is below `folder`, `dims` mapping vector name → dimension; returns how many
+    records they hold. Kinds are apart because every leg asks for one, and a filter by it costs more than the search."""
     dims = dims or {"unused": 1}  # the engine wants one vector
-    shards = {kind: _Shard(folder / kind, text_field(kind), dims, layout) for kind in KINDS}
+    shards: dict[str, _Shard] = {}
     for chunk in chunks:
-        for kind, shard in shards.items():
-            shard.add([row for row in chunk if row[2]["kind"] == kind])
+        for kind in sorted({payload["kind"] for _, _, payload in chunk}):
+            if kind not in shards:
+                shards[kind] = _Shard(folder / kind, kind, dims, layout)
+            shards[kind].add([row for row in chunk if row[2]["kind"] == kind])
     return sum(shard.finish() for shard in shards.values())
 
 
@@ -49,16 +51,18 @@ def index_kind(records: int, scan_up_to: int = Layout.scan_up_to) -> Literal["sc
 class _Shard:
     """One kind's records, being written."""
 
-    def __init__(self, folder: Path, text: str, dims: dict[str, int], layout: Layout) -> None:
+    def __init__(self, folder: Path, kind: str, dims: dict[str, int], layout: Layout) -> None:
         import qdrant_edge as edge
 
         self._edge, self._folder, self._dims, self._layout = edge, folder, dims, layout
         self._fresh = 0  # records since the last segment was closed
         folder.mkdir(parents=True)
         self._shard = edge.EdgeShard.create(str(folder), self._config("scan"))
-        for key in KEYWORDS:
+        for key in KEYWORDS[kind]:
             self._shard.update(edge.UpdateOperation.create_field_index(key, edge.PayloadSchemaType.Keyword))
-        self._shard.update(edge.UpdateOperation.create_field_index(text, edge.TextIndexParams(scoring=True)))
+        self._shard.update(
+            edge.UpdateOperation.create_field_index(text_field(kind), edge.TextIndexParams(scoring=True))
+        )
 
     def add(self, rows: Chunk) -> None:
         points = [

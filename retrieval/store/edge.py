@@ -29,7 +29,7 @@ import retrieval
 from retrieval.errors import Busy, Misconfigured, NotFound, Unavailable
 from retrieval.store import rules
 from retrieval.store.build import Layout
-from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector
+from retrieval.types import Filter, Hit, Leg, Manifest, Record, Vector
 
 BUILDING = "building-"
 DEFAULT = Layout()
@@ -47,7 +47,7 @@ class EdgeStore:
         self._layout = layout
         self._lock = Lock()
         self._name: str | None = None  # of the open generation
-        self._shards: dict[Kind, Any] = {}
+        self._shards: dict[str, Any] = {}
         self._manifest: Manifest | None = None
 
     @property
@@ -125,8 +125,10 @@ class EdgeStore:
         import qdrant_edge as edge
 
         manifest = rules.manifest_from_text((self._index / name / "manifest.json").read_text(encoding="utf-8"))
-        for kind in rules.KINDS:
-            self._shards[kind] = edge.EdgeShard.load(str(self._index / name / "shard" / kind))
+        for folder in sorted((self._index / name / "shard").iterdir()):
+            if folder.name not in rules.KINDS:
+                raise Misconfigured(f"the index was built by another version: {rules.REBUILD}")
+            self._shards[folder.name] = edge.EdgeShard.load(str(folder))
         self._name, self._manifest = name, manifest
 
     def _close(self) -> None:
@@ -157,6 +159,8 @@ class EdgeStore:
         else:
             asked = edge.Query.Nearest(query.tolist(), using=rules.engine_name(leg.using))
         rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING * leg.limit / limit)
+        if leg.kind not in self._shards:
+            return []
         request = edge.QueryRequest(
             limit=limit,
             query=asked,

@@ -22,7 +22,10 @@ from retrieval.types import Filter, Hit, Kind, Leg, Manifest, Record, Vector, Ve
 BM25 = "bm25"
 CHUNK = 256  # records handed over at a time: bounds memory
 KINDS: tuple[Kind, ...] = ("passage", "case")
-KEYWORDS = ("domain", "patient", "sha256", "edition")  # payload fields a filter reads, besides "kind"
+KEYWORDS: dict[str, tuple[str, ...]] = {  # payload fields a filter reads, besides "kind"
+    "passage": ("domain", "edition"),
+    "case": ("domain", "patient", "sha256"),
+}
 ANY_DOMAIN = ""  # what "domain" holds where a record bears on any: engines find a value faster than its absence
 SUPERSEDED = "superseded"  # what "edition" holds where a newer one is there
 REBUILD = "run `consult knowledge rebuild`"

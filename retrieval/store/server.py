@@ -149,7 +149,7 @@ class ServerStore:
             write_consistency_factor=how.write_consistency,
             on_disk_payload=how.on_disk,
         )
-        for key in ("kind", *rules.KEYWORDS):
+        for key in ("kind", *dict.fromkeys(key for keys in rules.KEYWORDS.values() for key in keys)):
             self._client.create_payload_index(collection, key, m.PayloadSchemaType.KEYWORD)
         bm25 = m.TextIndexParams(type=m.TextIndexType.TEXT, scoring=True)
         for kind in rules.KINDS:

@@ -67,7 +67,7 @@ def _real() -> ServerStore:
 
 KINDS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda home: MemoryStore(),
-    "edge": lambda home: EdgeStore(home, Layout(part=200)),  # small parts, so that tests have several
+    "edge": lambda home: EdgeStore(home, Layout(part=1000)),  # small parts, so that a test has several
     "edge-graph": lambda home: EdgeStore(home, Layout(scan_up_to=0)),
     "local-client": lambda home: _local(),
 }

@@ -15,9 +15,10 @@ import pytest
 
 from retrieval.errors import Busy, Misconfigured, Unavailable
 from retrieval.store import open_store
+from retrieval.store.build import Layout
 from retrieval.store.edge import BUILDING, EdgeStore
 from retrieval.types import Filter, Leg, Record
-from tests.retrieval.store.conftest import IMAGE, MANIFEST, case, uid, unit
+from tests.retrieval.store.conftest import IMAGE, MANIFEST, case, passage, uid, unit
 
 LEG = Leg("image→case", IMAGE, unit(1), "case", 1)
 OLD = case("old", unit(1))
@@ -211,8 +212,7 @@ def test_a_damaged_index_names_the_command(store: EdgeStore, tmp_path: Path, dam
             for segment in (folder / "shard").rglob("segment.json"):
                 segment.write_text("")
         case "layout":  # of Consult 0.1.0: one shard for both kinds
-            shutil.rmtree(folder / "shard" / "case")
-            (folder / "shard" / "passage").rename(folder / "moved")
+            (folder / "shard" / "case").rename(folder / "moved")
             shutil.rmtree(folder / "shard")
             (folder / "moved").rename(folder / "shard")
         case "pointer":
@@ -221,6 +221,17 @@ def test_a_damaged_index_names_the_command(store: EdgeStore, tmp_path: Path, dam
         found(store)
     store.publish([OLD], MANIFEST)  # and the command's work mends it
     assert found(store) == [uid("old")]
+
+
+def test_words_weigh_the_same_in_one_part_and_in_several(tmp_path: Path) -> None:
+    records = [passage(f"p{i}", "lung " * (i % 7) + "nodule " * (i % 3) + "word " * (i % 11)) for i in range(600)]
+    leg, found = Leg("bm25", "bm25", "nodule of the lung", "passage", 50), []
+    for name, layout in (("one", Layout()), ("several", Layout(part=200))):
+        store = EdgeStore(tmp_path / name, layout)
+        store.publish(records, MANIFEST)
+        found.append([hit.scores["bm25"] for hit in store.search([leg], Filter())])
+        store.close()
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_opening_a_store_touches_nothing(tmp_path: Path) -> None:
