@@ -37,9 +37,9 @@ soak: $(STAMP)  ## long load and kill campaigns, by hand
 
 # MEDQUAD=folder with medquad.jsonl and questions.jsonl, which the shipped text encoder learnt from too.
 pocket: $(STAMP)  ## train the bundled models anew (over an hour on 2 cores)
-	$(BIN)/python -m finetune.encoder --out retrieval/pocket/image_text
-	$(BIN)/python -m finetune.passages --out retrieval/pocket/text $(if $(MEDQUAD),--medquad $(MEDQUAD))
-	$(BIN)/python -m finetune.vlm --out assistant/pocket
+	$(BIN)/python -m finetune.pocket.image_text --out retrieval/pocket/image_text
+	$(BIN)/python -m finetune.pocket.passages --out retrieval/pocket/text $(if $(MEDQUAD),--medquad $(MEDQUAD))
+	$(BIN)/python -m finetune.pocket.language --out assistant/pocket
 	$(BIN)/consult calibrate --write retrieval/pocket/fitted.json
 
 clean:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from finetune.encoder import Caption, belongs
-from finetune.phantoms import phantom_set
-from finetune.vlm import IMAGE_SCALE, PICTURE, Recipe, Trainer
+from finetune.pocket.image_text import Caption, belongs
+from finetune.pocket.language import IMAGE_SCALE, PICTURE, Recipe, Trainer
+from finetune.pocket.phantoms import phantom_set
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' and torch's own deprecations
 
@@ -33,8 +33,8 @@ def test_patches_are_the_processors(trainer: Trainer) -> None:
 
 def test_a_batch_is_what_the_processor_makes_and_only_answers_are_learnt(trainer: Trainer) -> None:
     from assistant.engines.chat import chat
-    from finetune.samples import SampleMaker, cards
-    from finetune.vlm import CARD_FOLDER
+    from finetune.pocket.language import CARD_FOLDER
+    from finetune.pocket.samples import SampleMaker, cards
 
     maker, rng = SampleMaker(trainer.data.facts, cards(CARD_FOLDER), 1.0), np.random.default_rng(1)
     samples = [replace(maker.make(n, trainer.data.pixels[n], rng), more=()) for n in range(4)]
@@ -76,8 +76,8 @@ def test_image_tokens_are_centred(trainer: Trainer) -> None:
 
 
 def test_a_later_question_is_learnt_as_a_turn_of_its_own(trainer: Trainer) -> None:
-    from finetune.samples import SampleMaker, cards
-    from finetune.vlm import CARD_FOLDER
+    from finetune.pocket.language import CARD_FOLDER
+    from finetune.pocket.samples import SampleMaker, cards
 
     maker = SampleMaker(trainer.data.facts, cards(CARD_FOLDER), 0.0)
     sample = maker.quiz(0, trainer.data.pixels[0], np.random.default_rng(0), 3)

@@ -5,7 +5,7 @@ titles, other names, sections and sentences: of the guideline cards and, with `-
 without the passages its test questions ask for. Beside the weights goes `calibration.json`: how a cosine becomes a
 relevance, by logistic regression on pairs that were
 held out (on the cards themselves without `--medquad`).
-Run: `python -m finetune.passages --out retrieval/pocket/text --medquad FOLDER`.
+Run: `python -m finetune.pocket.passages --out retrieval/pocket/text --medquad FOLDER`.
 """
 
 import json
@@ -19,10 +19,10 @@ import typer
 
 from eval.ledger import TrainingLedger, write_ledger
 from finetune.memory import keep_freed_memory
-from finetune.phantoms import batches
-from finetune.samples import cards
-from finetune.tokenizer import text_tokenizer
-from finetune.vlm import CARD_FOLDER, schedule
+from finetune.pocket.language import CARD_FOLDER, schedule
+from finetune.pocket.phantoms import batches
+from finetune.pocket.samples import cards
+from finetune.pocket.tokenizer import text_tokenizer
 
 LENGTH = 192
 TEMPERATURE = 0.05

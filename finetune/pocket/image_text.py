@@ -4,7 +4,7 @@ The loss is CLIP's, S = exp(scale)·V̂T̂ᵀ, L = ½[CE(S, P) + CE(Sᵀ, P)] (R
 pair that truly belongs together: within a batch many phantoms share a finding, and a card on that finding belongs to
 all of them. Pictures of other kinds carry one text of their own. A linear head on the image embedding learns findings
 and sides beside it (binary cross-entropy) and is thrown away: captions alone teach a small tower too slowly.
-Run: `python -m finetune.encoder --out retrieval/pocket/image_text`.
+Run: `python -m finetune.pocket.image_text --out retrieval/pocket/image_text`.
 """
 
 import json
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, drawn, write_ledger
 from finetune.memory import keep_freed_memory
-from finetune.outliers import outlier
-from finetune.phantoms import PhantomSet, augmented, batches, phantom_set
-from finetune.samples import FINDINGS, Card, cards, case_text
-from finetune.tokenizer import text_tokenizer
-from finetune.vlm import CARD_FOLDER, PICTURE, schedule, targets
+from finetune.pocket.language import CARD_FOLDER, PICTURE, schedule, targets
+from finetune.pocket.outliers import outlier
+from finetune.pocket.phantoms import PhantomSet, augmented, batches, phantom_set
+from finetune.pocket.samples import FINDINGS, Card, cards, case_text
+from finetune.pocket.tokenizer import text_tokenizer
 
 SIDE, LENGTH, DIM = 112, 64, 128
 VALIDATION = 600  # phantoms on which thresholds and calibration are set

@@ -9,8 +9,8 @@ import pytest
 from assistant.lines import parse
 from assistant.tasks.vqa import VQA
 from eval.phantoms import make_phantom
-from finetune.samples import FINDINGS, NO_SIDE, Sample, SampleMaker, cards, without_sides
-from finetune.vlm import CARD_FOLDER, targets
+from finetune.pocket.language import CARD_FOLDER, targets
+from finetune.pocket.samples import FINDINGS, NO_SIDE, Sample, SampleMaker, cards, without_sides
 
 PHANTOMS = [make_phantom(seed, size=64) for seed in range(40)]
 FACTS = [

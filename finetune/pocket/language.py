@@ -5,7 +5,7 @@ a language step, and its output is centred and scaled, since the language model 
 everywhere; (2) the whole model is quizzed on bare pictures, several questions a picture; (3) the same with retrieved
 knowledge and earlier turns in the prompt. Words that carry a finding weigh more than those every answer shares. A run
 that was killed goes on with the stage it was in.
-Run: `python -m finetune.vlm --out assistant/pocket`.
+Run: `python -m finetune.pocket.language --out assistant/pocket`.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from assistant import tasks
 from eval.ledger import TRAINING_SEEDS, TrainingLedger, drawn, write_ledger
 from finetune.memory import keep_freed_memory
-from finetune.phantoms import PhantomSet, augmented, batches, fingerprint, phantom_set
-from finetune.samples import FINDINGS, Sample, SampleMaker, cards, case_text
-from finetune.tokenizer import CHAT_TEMPLATE, chat_tokenizer
+from finetune.pocket.phantoms import PhantomSet, augmented, batches, fingerprint, phantom_set
+from finetune.pocket.samples import FINDINGS, Sample, SampleMaker, cards, case_text
+from finetune.pocket.tokenizer import CHAT_TEMPLATE, chat_tokenizer
 
 PICTURE = 140  # pixels; 25 image tokens
 IMAGE_SCALE = 0.2  # deviation of the numbers of an image token, near that of a word's
@@ -37,7 +37,7 @@ TELLING = (
     "moderately", "severely", "enlarged", "about", "not", "no", "There",
 )  # fmt: skip
 END = "<|im_end|>"
-CARD_FOLDER = Path(__file__).parent.parent / "retrieval" / "knowledge"
+CARD_FOLDER = Path(__file__).parents[2] / "retrieval" / "knowledge"
 
 
 @dataclass(frozen=True)
