@@ -19,7 +19,7 @@ class Change:
 
 
 def changed(pictures: Any, places: Any, changes: list[Change], size: int, rng: np.random.Generator) -> tuple[Any, Any]:
-    """`pictures` (n, 3, H, W) in 0..1 and `places` (n, c, g, g), moved alike; the pictures come out (n, 3, size, size)."""
+    """`pictures` (n, 3, H, W) in 0..1 and `places` (n, c, g, g), moved alike; pictures come out (n, 3, size, size)."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 

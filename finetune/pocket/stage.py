@@ -42,7 +42,7 @@ class Stage:
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(_groups(parameters, self.weight_decay), lr=self.lr, betas=(0.9, 0.98))
         start, mean = self._resumed(optimizer)
-        began = saved = time.time()
+        began = saved = told = time.time()
         for step in range(start, self.steps):
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * schedule(step, self.steps)
@@ -56,8 +56,16 @@ class Stage:
             last, asked = step == self.steps - 1, (step + 1) % max(1, self.steps // 10) == 0
             if step % 50 == 0 or last or asked:
                 left = (time.time() - began) / (step + 1 - start) * (self.steps - step - 1) / 60
+                spent, told = (time.time() - told) / 60, time.time()
                 self._tell(
-                    {"step": step + 1, "loss": round(mean, 4), "minutes left": round(left, 1)}, asked or last, judge
+                    {
+                        "step": step + 1,
+                        "loss": round(mean, 4),
+                        "minutes": round(spent, 2),
+                        "minutes left": round(left, 1),
+                    },
+                    asked or last,
+                    judge,
                 )
             if last or time.time() - saved > SAVE_EVERY:
                 self._save(optimizer, step + 1, mean)

@@ -60,13 +60,13 @@ def of_phantom(facts: dict[str, Any]) -> Vector:
     found = {finding["kind"]: finding for finding in facts["findings"]}
     lateral = facts["view"] == "LATERAL"
     for kind in FINDINGS:
-        here = found.get(kind)
+        here = found.get(kind) or {}
         known[kind] = float(kind in found)
-        known |= {f"{grade} {kind}": float(bool(here) and here["grade"] == grade) for grade in GRADES}
+        known |= {f"{grade} {kind}": float(here.get("grade") == grade) for grade in GRADES}
         if kind in SIDED and not lateral:
-            known |= {f"{side} {kind}": float(bool(here) and here["side"] == side) for side in SIDES}
+            known |= {f"{side} {kind}": float(here.get("side") == side) for side in SIDES}
         if kind in ZONED:
-            known |= {f"{zone} {kind}": float(bool(here) and here["zone"] == zone) for zone in ZONES}
+            known |= {f"{zone} {kind}": float(here.get("zone") == zone) for zone in ZONES}
     placed = {device["kind"]: device["placed"] for device in facts["devices"]}
     known |= {device: float(device in placed) for device in DEVICES}
     known |= {f"{device} misplaced": float(not placed.get(device, True)) for device in DEVICES}
@@ -114,5 +114,6 @@ def _blood(row: dict[str, Any]) -> dict[str, float]:
 
 
 _READERS = {
-    "cxr_nih": _nih, "cxr_hannover": _chest, "fundus": _fundus, "blood": _blood, "brain_mri": lambda _: of_kind("brain"),
+    "cxr_nih": _nih, "cxr_hannover": _chest, "fundus": _fundus, "blood": _blood,
+    "brain_mri": lambda _: of_kind("brain"),
 }  # fmt: skip

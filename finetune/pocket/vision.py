@@ -6,6 +6,7 @@ pictures: it says where the reason lies. The readers are thrown away.
 """
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -33,23 +34,26 @@ MAP_WEIGHT = 4.0  # of the map's loss beside that of the targets
 @dataclass(frozen=True)
 class Batch:
     """`pixels` (n, 3, size, size) in 0..1, `targets` (n, NAMES) NaN where unknown, `places` (n, PLACES, GRID, GRID)
-    0..1, `marked` (n, PLACES) 1 where that map is to be believed. `index`: which phantom, -1 for other pictures."""
+    0..1, `marked` (n, PLACES) 1 where that map is to be believed. `index` says which phantom each is and `real` which
+    real picture, -1 where it is none."""
 
     pixels: Any
     targets: Any
     places: Any
     marked: Any
     index: NDArray[np.int64]
+    real: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     pixels: NDArray[np.uint8]
     targets: NDArray[np.float32]
     places: NDArray[np.uint8]
     marked: NDArray[np.bool_]
     change: Change
     index: int = -1
+    real: int = -1
 
 
 class Pictures:
@@ -71,7 +75,7 @@ class Pictures:
             [self._other() if k < other else self._real() if k < other + some else self._phantom() for k in kinds]
         )
 
-    def batch(self, rows: list[_Row]) -> Batch:
+    def batch(self, rows: list[Row]) -> Batch:
         """The rows as tensors, changed; what the change has hidden or decided is put right in the targets."""
         import torch
 
@@ -87,29 +91,29 @@ class Pictures:
             if row.marked[PLACES.index("brain tumor")] and tumour.sum() > 0.05:
                 goal[HALVES] = _halves(tumour)
         marked = torch.from_numpy(np.stack([row.marked for row in rows])).float()
-        return Batch(pixels, torch.from_numpy(targets), places, marked, np.array([row.index for row in rows]))
+        index, real = (np.array([which(row) for row in rows]) for which in (attrgetter("index"), attrgetter("real")))
+        return Batch(pixels, torch.from_numpy(targets), places, marked, index, real)
 
-    def phantom(self, index: int, strong: bool) -> _Row:
+    def phantom(self, index: int, strong: bool) -> Row:
         places, marked = np.zeros((len(PLACES), GRID, GRID), np.uint8), np.zeros(len(PLACES), bool)
         places[: self.drawn], marked[: self.drawn] = self.phantoms.places[index], True
-        return _Row(self.phantoms.pixels[index], self.truth[index].copy(), places, marked, Change(strong), index)
+        return Row(self.phantoms.pixels[index], self.truth[index].copy(), places, marked, Change(strong), index)
 
-    def real_one(self, index: int) -> _Row:
+    def real_one(self, index: int, gentle: bool = False) -> Row:
         assert self.real is not None
         r = self.real
-        free = r.sources[index] in FREE
-        change = Change(strong=True, free=free)
-        return _Row(r.pixels[index], r.targets[index].copy(), r.places[index], r.marked[index], change)
+        change = Change(False) if gentle else Change(strong=True, free=r.sources[index] in FREE)
+        return Row(r.pixels[index], r.targets[index].copy(), r.places[index], r.marked[index], change, real=index)
 
-    def _phantom(self) -> _Row:
+    def _phantom(self) -> Row:
         return self.phantom(int(self.rng.integers(len(self.truth))), self.rng.random() < 0.6)
 
-    def _real(self) -> _Row:
+    def _real(self) -> Row:
         return self.real_one(int(self.rng.choice(len(self.chance), p=self.chance)))
 
-    def _other(self) -> _Row:
+    def _other(self) -> Row:
         nothing, unknown = np.zeros((len(PLACES), GRID, GRID), np.uint8), np.zeros(len(PLACES), bool)
-        return _Row(outlier(128, self.rng), vector(of_kind(None)), nothing, unknown, Change(True, True))
+        return Row(outlier(128, self.rng), vector(of_kind(None)), nothing, unknown, Change(True, True))
 
 
 def _coloured(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -125,13 +129,13 @@ def _halves(mass: NDArray[np.float32]) -> tuple[float, float]:
     return tuple(float("nan") if abs(c - 0.5) < 0.03 else float(c < 0.5) for c in (across, down))  # type: ignore[return-value]
 
 
-def readers(width: int, tokens: int) -> Any:
-    """A module from (n, tokens, width) to target logits (n, NAMES) and map logits (n, PLACES, GRID, GRID)."""
+def readers(width: int, tokens: int, fine: int = 2) -> Any:
+    """A module from (n, tokens, width) to target logits (n, NAMES) and map logits (n, PLACES, side, side), `fine` cells
+    each way for every token."""
     import torch
     from torch import nn
 
     side = round(tokens**0.5)
-    fine = GRID // side  # cells a token answers for, each way
 
     class Readers(nn.Module):
         def __init__(self) -> None:
@@ -143,18 +147,20 @@ def readers(width: int, tokens: int) -> Any:
         def forward(self, seen: Any) -> tuple[Any, Any]:
             weight = (self.look(seen) + self.where).softmax(1)
             cells = self.map(seen).view(-1, side, side, len(PLACES), fine, fine).permute(0, 3, 1, 4, 2, 5)
-            return (weight * self.say(seen)).sum(1), cells.reshape(-1, len(PLACES), GRID, GRID)
+            return (weight * self.say(seen)).sum(1), cells.reshape(-1, len(PLACES), side * fine, side * fine)
 
     return Readers()
 
 
-def seeing_loss(told: Any, mapped: Any, batch: Batch) -> Any:
+def seeing_loss(seen: tuple[Any, Any], batch: Batch) -> Any:
     """Mean binary cross-entropy over what is known of the targets, and `MAP_WEIGHT` times that of the marked maps."""
+    from torch.nn.functional import adaptive_avg_pool2d
     from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
+    told, mapped = seen
     known = ~batch.targets.isnan()
     targets = bce(told[known], batch.targets[known])
-    each = bce(mapped, batch.places, reduction="none").mean((2, 3))
+    each = bce(mapped, adaptive_avg_pool2d(batch.places, mapped.shape[2:]), reduction="none").mean((2, 3))
     return targets + MAP_WEIGHT * (each * batch.marked).sum() / batch.marked.sum().clamp(min=1)
 
 
