@@ -69,8 +69,8 @@ def _decoupled(scores: Tensor, beta: float) -> Tensor:
 
 
 def alignment(left: Tensor, right: Tensor) -> Tensor:
-    """mean ‖Iᵢ − Tᵢ‖² of unit vectors (B, D): Wang and Isola, "Understanding Contrastive Representation Learning through
-    Alignment and Uniformity on the Hypersphere" (2020), with α = 2. In [0, 4]; 0 when each pair falls together."""
+    """mean ‖Iᵢ − Tᵢ‖² of unit vectors (B, D): Wang and Isola, "Understanding Contrastive Representation Learning
+    through Alignment and Uniformity on the Hypersphere" (2020), with α = 2. In [0, 4]: 0 where pairs fall together."""
     return (left - right).square().sum(1).mean()
 
 
