@@ -259,17 +259,21 @@ class Run:
     def _estimate(self, step: int) -> str:
         """From one batch, without a change to the weights: evaluation mode leaves running means alone."""
         self.learner.network.eval()
+        started = time.perf_counter()
         numbers, inputs = next(_batches(self.train, self.how, step, 0))
+        reading = time.perf_counter() - started
         for _ in range(2):  # the first also warms up
             started = time.perf_counter()
             self._loss(numbers, inputs).backward()
             if self.device.startswith("cuda"):
                 torch.cuda.synchronize()
-        seconds = (time.perf_counter() - started) * (self.how.steps - step)
+        learning = time.perf_counter() - started
         self.learner.network.zero_grad(set_to_none=True)
+        each = max(learning, reading / self.workers) if self.workers else learning + reading
+        left = self.how.steps - step
         return (
-            f"{self.how.steps - step} steps of {self.how.batch} pairs: {_lasting(seconds)} for the network on "
-            f"{self.device}, and more where reading the pictures is slower."
+            f"{left} steps of {self.how.batch} pairs on {self.device}: {_lasting(each * left)} and the evaluations "
+            f"(a step {learning:.2f} s, reading its pairs {reading:.2f} s of one process)."
         )
 
 

@@ -23,7 +23,7 @@ class Data(Frozen):
 
 
 class Duplicates(Frozen):
-    """Two pictures are one if at most `bits` of 256 apart, or of this `cosine` or more in `encoder`. None: no matter."""
+    """Pictures are copies at most `bits` of 256 apart, or from this `cosine` in `encoder`. None: not looked for."""
 
     bits: Annotated[int, Field(ge=0, le=128)] | None = 16
     cosine: Annotated[float, Field(gt=0, le=1)] | None = None

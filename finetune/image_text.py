@@ -18,8 +18,7 @@ from finetune.encoder_config import Augment, Lora, Model
 from finetune.errors import BadInput, Misconfigured
 from finetune.grouping import alike, numbered
 from finetune.manifest import Pair
-from finetune.pictures import SALT
-from retrieval.cases import picture_reader, read_picture_safely
+from finetune.pictures import read_training_picture
 from retrieval.encoders.batch import pillow
 from retrieval.encoders.openclip import HUB, LOCAL, source_of
 
@@ -53,7 +52,7 @@ class ImageTextExamples:
         return len(self.pairs)
 
     def load(self, number: int, vary: bool) -> tuple[Tensor, str]:
-        pixels, _ = read_picture_safely(picture_reader(), self.pairs[number].picture, SALT)
+        pixels, _ = read_training_picture(self.pairs[number].picture)
         picture = pillow(pixels)
         return self.preprocess(self._varied(picture) if vary else picture), self.pairs[number].text
 

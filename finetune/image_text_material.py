@@ -20,8 +20,7 @@ from finetune.encoder_config import EncoderConfig, MultiPositive, SigLip
 from finetune.errors import Problem, WrongData
 from finetune.grouping import spread
 from finetune.manifest import Pair, Split, assign_splits, check_apart, read_pairs
-from finetune.pictures import SALT, Look, hashes_of, look_at
-from retrieval.cases import picture_reader
+from finetune.pictures import SALT, Look, hashes_of, look_at, read_training_picture, reader
 from retrieval.db import patient_hash
 from retrieval.embed import Progress
 
@@ -134,9 +133,9 @@ def _embedded(pictures: Sequence[Path], encoder: str, watch: Progress) -> NDArra
     from retrieval.encoders import load_image_text
     from retrieval.encoders.batch import batches, joined
 
-    model, read, parts = load_image_text(encoder), picture_reader(), []
+    model, parts = load_image_text(encoder), []
     for batch in batches(pictures):
-        parts.append(model.encode_images([read(path, SALT)[0] for path in batch]))
+        parts.append(model.encode_images([read_training_picture(path)[0] for path in batch]))
         watch("comparing the pictures", sum(map(len, parts)), len(pictures))
     return joined(parts, model.dim)
 
@@ -158,7 +157,7 @@ def _hashed(one: Seen, salt: bytes) -> str | None:
     """With the ledger's own salt; a patient whom only the file names is asked of the file once more."""
     if one.pair.patient:
         return patient_hash(salt, one.pair.patient)
-    return picture_reader()(one.pair.picture, salt)[1] if one.patient else None
+    return reader()(one.pair.picture, salt)[1] if one.patient else None
 
 
 def _phantoms(seen: Sequence[Seen]) -> tuple[tuple[Use, Seeds], ...]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from eval.leaks import Hashes
 from retrieval.cases import look_of, picture_reader, read_picture_safely
 from retrieval.embed import Progress
 from retrieval.errors import BadInput
+from retrieval.types import Image
 
 SALT = b"consult: sides of a split"  # links files of a patient in memory; what is published gets a salt of its own
 
@@ -66,9 +68,17 @@ def _looks(paths: Sequence[Path], workers: int) -> Iterator[Look]:
         yield from found
 
 
+reader = lru_cache(1)(picture_reader)  # which looks through all installed packages
+
+
+def read_training_picture(path: Path) -> tuple[Image, str | None]:
+    """The picture, and its patient's hash with `SALT` where the file says whose it is. Raises `BadInput`."""
+    return read_picture_safely(reader(), path, SALT)
+
+
 def _look(path: Path) -> Look:
     try:
-        pixels, whose = read_picture_safely(picture_reader(), path, SALT)
+        pixels, whose = read_training_picture(path)
     except BadInput as error:
         return Look(wrong=str(error))
     return Look(look_of(pixels), whose)

@@ -22,7 +22,7 @@ from finetune.errors import Misconfigured, Problem, WrongData
 from finetune.grouping import alike, numbered, spread
 from finetune.image_text import SIGLIP_BIAS, SIGLIP_SCALE
 from finetune.manifest import Question, Split, assign_splits, check_apart, read_questions
-from retrieval.encoders.folder import located
+from retrieval.encoders.folder import located, pocket
 from retrieval.encoders.passages import Recipe, mean_pooled, recipe_of
 from retrieval.encoders.transformer import OURS, loading, longest, model_of, refuse_missing
 
@@ -91,7 +91,7 @@ class TextLearner:
             self._folder, self.recipe = folder, Recipe(False, None, False, {}, "")
             encoder = _untrained(model, train, folder)
         else:
-            self._folder = located(model.name, "text encoder")[0]
+            self._folder = pocket("text") if model.name == "pocket" else located(model.name, "text encoder")[0]
             self.recipe = recipe_of(self._folder, what, False)
             with loading(what, "model.name"):
                 encoder, missing = model_of(AutoModel, self._folder, "cpu")

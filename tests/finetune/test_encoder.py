@@ -91,7 +91,7 @@ def test_thirty_steps_learn_and_what_they_leave_can_be_used(whole: tuple[Path, l
     assert np.mean(lost[-5:]) < np.mean(lost[:5])
     assert [row["step"] for row in rows if "image→text recall@1" in row] == [10, 20, 30]
     assert (folder.parent / "curves.png").read_bytes()[:4] == b"\x89PNG"
-    assert any(line.startswith("30 steps of 16 pairs: about") for line in said)
+    assert any(line.startswith("30 steps of 16 pairs on cpu: about") for line in said)
     encoder = load_image_text(str(folder))
     assert encoder.encode_images([np.zeros((40, 20), np.uint8)]).shape == (1, 32)
     assert encoder.encode_texts(["A red patch."]).shape == (1, 32)
