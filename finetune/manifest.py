@@ -61,10 +61,11 @@ class Question:
 
 
 def rows(
-    path: Path, known: frozenset[str], report: Callable[[Problem], None]
+    path: Path, known: frozenset[str] | None, report: Callable[[Problem], None]
 ) -> Iterator[tuple[int, dict[str, Any], Callable[[str], None]]]:
     """(line number, object, a function that reports what is wrong with it) of every line that is a JSON object; keys
-    outside `known` are reported, and lines that are none. Raises `BadInput` when the file can't be read."""
+    outside `known` (None: any may stand there) are reported, and lines that are none. Raises `BadInput` when the file
+    can't be read."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
@@ -83,7 +84,7 @@ def rows(
         if not isinstance(row, dict):
             wrong("is not a JSON object")
             continue
-        for key in sorted(row.keys() - known):
+        for key in sorted(row.keys() - known) if known is not None else ():
             wrong(f"unknown key {key!r}")
         yield number, row, wrong
 

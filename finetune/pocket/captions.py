@@ -1,6 +1,7 @@
 """Pictures and words that belong together, for contrastive training: labels of pictures, captions, and which goes with
 which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ def real_caption(labels: Labels, rng: np.random.Generator) -> Caption:
     return Caption(REAL_WORDS[label], frozenset([label]), exact=False)
 
 
-def phantom_caption(facts: dict[str, Any], library: list[Card], rng: np.random.Generator) -> Caption:
+def phantom_caption(facts: dict[str, Any], library: Sequence[Card], rng: np.random.Generator) -> Caption:
     kinds = [finding["kind"] for finding in facts["findings"]]
     about, draw = frozenset(kinds) or NORMAL, rng.random()
     own = [card for card in library if card.finding in kinds]

@@ -9,6 +9,7 @@ map (`vision`), whose readers are thrown away: captions alone teach a small towe
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Matcher:
     model: Any
     tokenizer: Any
     pictures: Pictures
-    library: list[Card]
+    library: Sequence[Card]
 
     def __post_init__(self) -> None:
         side = SIDE // 32
@@ -149,7 +150,7 @@ def _spread(scores: Any, wanted: Any) -> Any:
     return -(goal * log_softmax(scores[rows], 1)).sum() / rows.sum().clamp(min=1)
 
 
-def texts_of(data: PhantomSet, library: list[Card]) -> list[str]:
+def texts_of(data: PhantomSet, library: Sequence[Card]) -> list[str]:
     """What the tokenizer is learnt from."""
     texts = [case_text(facts) for facts in data.facts[:3000]]
     texts += [f"{card.title}. {card.section}. {card.text}" for card in library] * 5

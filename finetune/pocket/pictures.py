@@ -5,6 +5,7 @@ teach; "val" lines measure. Any source can be left out.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assistant.engines.chat import squared
+from finetune.errors import Problem, WrongData
+from finetune.manifest import check_apart, rows, split_of
 from finetune.pocket.phantoms import GRID
 from finetune.pocket.targets import PLACES, Vector, of_real
 
@@ -51,6 +54,35 @@ def real_set(folder: Path, size: int, *, split: str = "train", without: tuple[st
         [row for _, row in rows],
         [source for source, _ in rows],
     )
+
+
+def check_sources(folder: Path, sources: Sequence[str]) -> None:
+    """Raises `WrongData` with every line that can't be learnt from: a missing picture or mask, an unknown split, a
+    patient in two splits, a count or grade that isn't there."""
+    problems: list[Problem] = []
+    for source in sources:
+        placed = []
+        path = folder / source / "studies.jsonl"
+        for number, row, wrong in rows(path, None, problems.append):
+            for name in (row.get("image"), *_mask_files(row)):
+                if not isinstance(name, str) or not (folder / source / name).is_file():
+                    wrong("its image or a mask is not there")
+            split = split_of(row, wrong)
+            if split is None:
+                wrong("names no split")
+            if source == "cxr_nih" and not isinstance(row.get("labels"), list):
+                wrong("has no labels")
+            if source == "blood" and not isinstance(row.get("grade"), dict):
+                wrong("has no counts")
+            placed.append((path, number, row.get("patient"), split))
+        check_apart(placed, problems.append)
+    if problems:
+        raise WrongData(problems)
+
+
+def _mask_files(row: dict[str, Any]) -> list[str]:
+    masks = row.get("mask") or {}
+    return [masks] if isinstance(masks, str) else list(masks.values())
 
 
 def _read(

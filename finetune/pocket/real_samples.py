@@ -104,12 +104,8 @@ def _fundus(row: dict[str, Any], rng: np.random.Generator, _: Any) -> list[Told]
 def _blood(row: dict[str, Any], rng: np.random.Generator, _: Any) -> list[Told]:
     platelets = row["grade"]["platelets"] > 0
     told = [(_way("platelets", rng), _yes(platelets, "there are platelets", "there are no platelets"))]
-    for key, one in (
-        ("white_blood_cells", "white blood cell"),
-        ("red_blood_cells", "red blood cell"),
-        ("platelets", "platelet"),
-    ):
-        number = row["grade"][key]
+    for one in ("white blood cell", "red blood cell", "platelet"):
+        number = row["grade"][f"{one.replace(' ', '_')}s"]
         several = f"There is 1 {one}." if number == 1 else f"There are {number} {one}s."
         told.append((_way("count", rng).format(t=f"{one}s"), several))
     return told

@@ -6,6 +6,9 @@ What is done lies in the work folder, so that the same command takes it from the
 """
 
 import json
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,18 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from eval.leaks import Seeds, picture_hash
+from eval.leaks import picture_hash
 from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, Use, drawn, hashed_patients, write_ledger
 from eval.phantoms import TRAINING_FAMILIES
 from finetune.pocket import image_text, language, passages
 from finetune.pocket.card import card
 from finetune.pocket.lessons import KINDS, Lesson, Lessons
 from finetune.pocket.phantoms import PhantomSet, phantom_set
-from finetune.pocket.pictures import SOURCES, RealSet, real_set
+from finetune.pocket.pictures import SOURCES, RealSet, check_sources, real_set
 from finetune.pocket.samples import CARD_FOLDER, cards
 from finetune.pocket.stage import Stage
 from finetune.pocket.tokenizer import chat_tokenizer
 from finetune.pocket.vision import Batch, Pictures, Row, judged
+from retrieval.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,13 @@ class School:
     @cached_property
     def real(self) -> RealSet | None:
         return real_set(self.data, language.SIDE, without=self.without) if self.data else None
+
+    def check(self) -> None:
+        """All that is wrong with the data, told by file and line before anything is trained. Raises `BadInput`."""
+        if unknown := sorted(set(self.without) - {*SOURCES, "medquad"}):
+            raise BadInput(f"There is no source {unknown[0]!r}; known are {', '.join(SOURCES)} and medquad.")
+        if self.data:
+            check_sources(self.data, self.sources)
 
     def pictures(self, size: int, purpose: int) -> Pictures:
         return Pictures(self.phantoms, self.real, size, np.random.default_rng([self.recipe.seed, purpose]))
@@ -154,6 +165,35 @@ class School:
         steps, _, lr = getattr(self.recipe, name)
         return Stage(name, self.work, modules, rng, steps, lr)
 
+    def minutes(self) -> dict[str, float]:
+        """How long each stage will take here, from a few steps of each on untrained models."""
+        import torch
+
+        rendered = time.time()
+        phantoms = replace(self, recipe=replace(self.recipe, phantoms=64)).phantoms
+        told = {"rendering": (time.time() - rendered) / 64 * self.recipe.phantoms / 60}
+        pictures = Pictures(phantoms, None, language.SIDE, np.random.default_rng(0))
+        lessons = Lessons(pictures, cards(CARD_FOLDER))
+        texts = language.texts_of(phantoms, lessons.maker.cards)
+        reader = language.Reader(*language.build(chat_tokenizer(texts, language.VOCABULARY)))
+        small = Pictures(phantoms, None, image_text.SIDE, pictures.rng)
+        with tempfile.TemporaryDirectory() as folder:
+            matcher = image_text.Matcher(*image_text.build(texts, Path(folder)), small, lessons.maker.cards)
+        losses: dict[str, Callable[[int], Any]] = {
+            "vision": lambda n: reader.seeing_loss(pictures.draw(n)),
+            "language": lambda n: reader.answering_loss(lessons.draw(n)),
+            "image_text": lambda n: matcher.loss(small.draw(n)),
+        }
+        for name, loss_of in losses.items():
+            steps, batch, _ = getattr(self.recipe, name)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss_of(batch).backward()
+                began = time.time()
+                for _ in range(3):
+                    loss_of(batch).backward()
+            told[name] = (time.time() - began) / 3 * steps / 60
+        return told
+
     def ship(self, out: Path, exam: Path | None = None) -> None:
         """All stages, and what ships written to `out/assistant` and `out/retrieval`, laid out as the project's own."""
         reader, images = out / "assistant" / "pocket", out / "retrieval" / "pocket" / "image_text"
@@ -232,12 +272,11 @@ class School:
 
     def _ledger(self, out: Path) -> None:
         """What was learnt from: seeds of phantoms, patients, and a hash of every real picture."""
-        spans: list[tuple[Use, Seeds]] = [
-            ("training", drawn(TRAINING_SEEDS, self.recipe.phantoms, family)) for family in TRAINING_FAMILIES
-        ]
-        spans += [
-            ("validation", drawn(VALIDATION_SEEDS, self.recipe.validation, family)) for family in TRAINING_FAMILIES
-        ]
+        uses: tuple[tuple[Use, range, int], ...] = (
+            ("training", TRAINING_SEEDS, self.recipe.phantoms),
+            ("validation", VALIDATION_SEEDS, self.recipe.validation),
+        )
+        spans = [(use, drawn(seeds, n, family)) for use, seeds, n in uses for family in TRAINING_FAMILIES]
         patients = {str(row["patient"]) for row in self.real.rows if row.get("patient")} if self.real else set()
         salt, hashed = hashed_patients(patients)
         hashes = (
