@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-SAVE_EVERY = 120.0  # seconds
-
 
 def schedule(step: int, steps: int) -> float:
     """Share of the peak learning rate: linear warm-up over 5 %, then a cosine down to a twentieth."""
@@ -34,11 +32,13 @@ class Stage:
     lr: float
     weight_decay: float = 0.03
     device: str = "cpu"
+    save_every: float = 120.0  # seconds
 
     def run(self, loss_of: Callable[[], Any], judge: Callable[[], dict[str, float]] | None = None) -> None:
         """Trains from where an earlier run stopped. `judge` is asked ten times on the way, and at the end."""
         import torch
 
+        self.folder.mkdir(parents=True, exist_ok=True)
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(_groups(parameters, self.weight_decay), lr=self.lr, betas=(0.9, 0.98))
         start, mean = self._resumed(optimizer)
@@ -67,7 +67,7 @@ class Stage:
                     asked or last,
                     judge,
                 )
-            if last or time.time() - saved > SAVE_EVERY:
+            if last or time.time() - saved > self.save_every:
                 self._save(optimizer, step + 1, mean)
                 saved = time.time()
 
@@ -99,7 +99,6 @@ class Stage:
     def _save(self, optimizer: Any, step: int, mean: float) -> None:
         import torch
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizer": optimizer.state_dict(), "rng": self.rng.bit_generator.state, "torch": torch.get_rng_state(),
