@@ -48,12 +48,12 @@ def _rotation(tower: Any, shape: Any, states: Any) -> tuple[Any, Any]:
 
 
 def _attend(attention: Any, states: Any, rotation: tuple[Any, Any]) -> Any:
-    from torch.nn.functional import scaled_dot_product_attention
     from transformers.models.qwen2_vl.modeling_qwen2_vl import rotate_half
 
     n, length, _ = states.shape
     queries, keys, values = attention.qkv(states).view(n, length, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     cosine, sine = (part.to(queries.dtype) for part in rotation)
     queries, keys = (part * cosine + rotate_half(part) * sine for part in (queries, keys))
-    seen = scaled_dot_product_attention(queries, keys, values)
+    # Written out: for heads this narrow it takes three quarters of the fused kernel's time, there and back.
+    seen = (queries @ keys.transpose(-1, -2) * attention.scaling).softmax(-1).to(values.dtype) @ values
     return attention.proj(seen.transpose(1, 2).reshape(n, length, -1))
