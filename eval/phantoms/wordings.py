@@ -69,7 +69,7 @@ _TRAIN = Wording(
         "We are worried about {t}: is it here?",
         "Do the images give evidence for {t}?",
         "Tell me whether there is {a}.",
-        "{t}: yes or no?",
+        "Yes or no: is there {a}?",
         "I wonder about {a}. Does the picture show one?",
         "Was {a} found?",
         "Would you say that {a} is shown here?",

@@ -23,7 +23,7 @@ def changed(pictures: Any, places: Any, changes: list[Change], size: int, rng: n
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
-    theta = torch.from_numpy(np.stack([_affine(change, rng) for change in changes]))
+    theta = torch.from_numpy(np.stack([_affine(change, rng) for change in changes])).to(pictures.device)
     moved = grid_sample(pictures, affine_grid(theta, [len(changes), 3, size, size], False), align_corners=False)
     cells = places.shape[-1]
     where = affine_grid(theta, [len(changes), places.shape[1], cells, cells], False)
@@ -50,7 +50,7 @@ def _exposed(pictures: Any, changes: list[Change], rng: np.random.Generator) -> 
     reach = np.where([change.strong for change in changes], 1.0, 0.35)
 
     def column(values: Any) -> Any:
-        return torch.from_numpy(np.asarray(values, np.float32)).view(n, -1, 1, 1)
+        return torch.from_numpy(np.asarray(values, np.float32)).to(pictures.device).view(n, -1, 1, 1)
 
     free = np.array([change.free for change in changes])
     gamma = np.exp(rng.normal(0, 0.3, n) * reach)
@@ -63,5 +63,6 @@ def _exposed(pictures: Any, changes: list[Change], rng: np.random.Generator) -> 
     amount = rng.uniform(-1.2, 0.8, n) * reach * (rng.random(n) < 0.6)  # below 0 sharper, above softer
     values = values + column(amount) * (soft - values)
     noise = rng.uniform(0, 0.04, n) * reach * (rng.random(n) < 0.6)
-    grain = torch.from_numpy(rng.standard_normal((n, 1, *values.shape[2:]), np.float32))
+    grains = torch.Generator(pictures.device).manual_seed(int(rng.integers(2**31)))
+    grain = torch.randn((n, 1, *values.shape[2:]), generator=grains, device=pictures.device)
     return (values + column(noise) * grain).clamp(0, 1)

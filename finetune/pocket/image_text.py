@@ -21,6 +21,7 @@ from finetune.pocket import captions
 from finetune.pocket.captions import OTHER, STRANGE, Caption, Labels
 from finetune.pocket.phantoms import PhantomSet
 from finetune.pocket.samples import Card, case_text
+from finetune.pocket.stage import device
 from finetune.pocket.tokenizer import text_tokenizer
 from finetune.pocket.vision import Batch, Pictures, readers, seeing_loss
 
@@ -67,7 +68,8 @@ class Matcher:
 
     def __post_init__(self) -> None:
         side = SIDE // 32
-        self.seers = readers(WIDTH, side * side, fine=1)
+        self.model.to(device())
+        self.seers = readers(WIDTH, side * side, fine=1).to(device())
         # Cards on what no phantom shows belong to no picture: they only push.
         self.strangers = [c for c in self.library if c.finding is None and c.title != "Normal chest radiograph"]
 
@@ -93,14 +95,20 @@ class Matcher:
         texts = [*self.captions(batch, labels), *self._pushing()]
         raw, tokens = self.look(batch.pixels)
         seen = normalize(raw, dim=1)
-        read = self.model.encode_text(self.tokenizer([text.text for text in texts]), normalize=True).float()
+        read = self.model.encode_text(
+            self.tokenizer([text.text for text in texts]).to(device()), normalize=True
+        ).float()
         scale = self.model.logit_scale.exp().clamp(max=100)
-        both = torch.from_numpy(captions.belongs(labels, texts))
+        both = torch.from_numpy(captions.belongs(labels, texts)).to(device())
         scores = scale * seen @ read.T
-        near = (scale * seen @ seen.T).masked_fill(torch.eye(len(labels), dtype=torch.bool), -1e4)
+        near = (scale * seen @ seen.T).masked_fill(torch.eye(len(labels), dtype=torch.bool, device=device()), -1e4)
         matching = (_spread(scores, both) + _spread(scores.T, both.T)) / 2
         told = seeing_loss(self.seers(tokens), batch)
-        return matching + ALIKE_WEIGHT * _spread(near, torch.from_numpy(captions.alike(labels))) + SEEING_WEIGHT * told
+        return (
+            matching
+            + ALIKE_WEIGHT * _spread(near, torch.from_numpy(captions.alike(labels)).to(device()))
+            + SEEING_WEIGHT * told
+        )
 
     def labels(self, batch: Batch) -> list[Labels]:
         facts, real = self.pictures.phantoms.facts, self.pictures.real
@@ -109,7 +117,7 @@ class Matcher:
             if index >= 0:
                 found.append(captions.labels_of_phantom(facts[index]))
             elif which >= 0 and real is not None:
-                targets = batch.targets[n].numpy()
+                targets = batch.targets[n].cpu().numpy()
                 found.append(captions.labels_of_real(real.sources[which], real.rows[which], targets))
             else:
                 found.append(STRANGE)
@@ -137,7 +145,7 @@ class Matcher:
 
         with torch.no_grad():
             seen = [normalize(self.look(batch.pixels)[0], dim=1) for batch in batches]
-        return np.asarray(torch.cat(seen).numpy())
+        return np.asarray(torch.cat(seen).cpu().numpy())
 
 
 def _spread(scores: Any, wanted: Any) -> Any:
@@ -186,7 +194,7 @@ def calibrate(matcher: Matcher, batches: list[Batch]) -> dict[str, list[float]]:
     texts = [" ".join(f"{card.title} {card.section} {card.text}".split()[:60]) for card in library]
     seen = matcher.encode(batches)
     with torch.no_grad():
-        read = matcher.model.encode_text(matcher.tokenizer(texts), normalize=True).float().numpy()
+        read = matcher.model.encode_text(matcher.tokenizer(texts).to(device()), normalize=True).float().cpu().numpy()
     pairs = np.triu_indices(len(labels), 1)
     shared = np.array([bool(labels[a] & labels[b]) for a, b in zip(*pairs, strict=True)])
     spoken = np.array([[card.finding in found for card in library] for found in labels])

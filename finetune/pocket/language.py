@@ -17,6 +17,7 @@ import numpy as np
 from finetune.pocket.lessons import Lesson, Lessons
 from finetune.pocket.phantoms import PhantomSet
 from finetune.pocket.samples import Card, case_text
+from finetune.pocket.stage import device
 from finetune.pocket.targets import NAMES
 from finetune.pocket.tokenizer import CHAT_TEMPLATE
 from finetune.pocket.tower import see
@@ -95,12 +96,13 @@ class Reader:
 
         config = self.processor.image_processor
         self.mean, self.std = (
-            torch.tensor(values).view(1, 3, 1, 1) for values in (config.image_mean, config.image_std)
+            torch.tensor(values, device=device()).view(1, 3, 1, 1) for values in (config.image_mean, config.image_std)
         )
-        self.seers = readers(WIDTH, TOKENS)
-        self.read = torch.nn.Linear(WIDTH, len(NAMES))
+        self.model.to(device())
+        self.seers = readers(WIDTH, TOKENS).to(device())
+        self.read = torch.nn.Linear(WIDTH, len(NAMES), device=device())
         telling = [ids for word in TELLING for ids in (self._ids(word), self._ids(f" {word}"))]
-        self.telling = torch.tensor(sorted({ids[0] for ids in telling if len(ids) == 1}))
+        self.telling = torch.tensor(sorted({ids[0] for ids in telling if len(ids) == 1}), device=device())
         self.image, self.end = (self.model.config.image_token_id, self.model.config.vision_end_token_id)
 
     @property
@@ -161,7 +163,7 @@ class Reader:
         words = inner.language_model.embed_tokens(ids)
         images = ids == self.image
         words = words.masked_scatter(images.unsqueeze(-1), seen.to(words.dtype))
-        grid = torch.tensor([[1, SIDE // PATCH, SIDE // PATCH]] * len(pixels))
+        grid = torch.tensor([[1, SIDE // PATCH, SIDE // PATCH]] * len(pixels), device=device())
         places, _ = inner.get_rope_index(ids, images.int(), image_grid_thw=grid)
         out = inner.language_model(inputs_embeds=words, position_ids=places, output_hidden_states=True, use_cache=False)
         return out.hidden_states[READ_AFTER], out.last_hidden_state
@@ -185,9 +187,8 @@ class Reader:
         ids = [torch.tensor([i for asked, said in row for i in asked + said]) for row in rows]
         answers = [torch.tensor([i for asked, said in row for i in [-100] * len(asked) + said]) for row in rows]
         pad = self.processor.tokenizer.pad_token_id
-        return pad_sequence(ids, batch_first=True, padding_value=pad), pad_sequence(
-            answers, batch_first=True, padding_value=-100
-        )
+        padded = pad_sequence(ids, batch_first=True, padding_value=pad)
+        return padded.to(device()), pad_sequence(answers, batch_first=True, padding_value=-100).to(device())
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.processor.tokenizer(text)["input_ids"]
@@ -216,7 +217,7 @@ def judged(reader: Reader, lessons: list[Lesson]) -> dict[str, float]:
     import torch
 
     right: dict[str, list[float]] = {}
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.no_grad(), torch.autocast(device(), dtype=torch.bfloat16):
         for lesson in lessons:
             ids, answers = reader.collate(lesson)
             _, last = reader.states(ids, lesson.pictures.pixels)

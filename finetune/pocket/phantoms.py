@@ -19,18 +19,19 @@ from PIL import Image
 from rich.progress import track
 
 from eval import phantoms
-from eval.phantoms import FINDINGS, TRAINING_FAMILIES
+from eval.phantoms import DEVICES, FINDINGS, TRAINING_FAMILIES
 from eval.phantoms.faults import FAULTS, GRADES, Fault
 
 RENDERED = 256  # pixels; larger than a model reads, so that training pictures are scaled down as users' are
 GRID = 14  # cells a side of the coarse grid
+DRAWN = (*FINDINGS, *DEVICES)  # what a phantom's places are of
 _NO_PICTURES = ("__init__", "cli", "criteria", "dicom", "questions", "sheet", "wordings")  # change what is said only
 _PAIR, _LATERAL, _SPOILT = 0.2, 0.07, 0.15  # shares of the seeds; the rest are good frontal films
 
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """`pixels` (n, size, size) uint8; `places` (n, kinds, GRID, GRID) uint8, 255 where a finding covers the cell;
+    """`pixels` (n, size, size) uint8; `places` (n, DRAWN, GRID, GRID) uint8, 255 where all of a cell is covered;
     `facts` per picture: kind ("single", "prior" or "current"), findings, devices, fault, view, report, changes."""
 
     pixels: NDArray[np.uint8]
@@ -98,7 +99,9 @@ def _render(job: tuple[int, int, str, bool]) -> list[Film]:
 def _film(phantom: phantoms.Phantom, size: int, kind: str) -> Film:
     picture = Image.fromarray(phantom.pixels).resize((size, size), Image.Resampling.BICUBIC)
     shown = {finding.kind for finding in phantom.shown}
-    places = [_coarse(phantom.masks[kind]) if kind in shown else np.zeros((GRID, GRID), np.uint8) for kind in FINDINGS]
+    masks: dict[str, NDArray[np.bool_]] = {name: mask for name, mask in phantom.masks.items() if name in shown}
+    masks |= {device.kind: strand for device, strand in zip(phantom.devices, phantom.strands, strict=True)}
+    places = [_coarse(masks[name]) if name in masks else np.zeros((GRID, GRID), np.uint8) for name in DRAWN]
     facts = {
         "kind": kind, "family": phantom.family, "seed": phantom.seed, "view": phantom.view,
         "findings": [asdict(finding) for finding in phantom.shown],

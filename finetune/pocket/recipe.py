@@ -25,7 +25,7 @@ from finetune.pocket.lessons import KINDS, Lesson, Lessons
 from finetune.pocket.phantoms import PhantomSet, phantom_set
 from finetune.pocket.pictures import SOURCES, RealSet, check_sources, real_set
 from finetune.pocket.samples import CARD_FOLDER, cards
-from finetune.pocket.stage import Stage
+from finetune.pocket.stage import Stage, device
 from finetune.pocket.tokenizer import chat_tokenizer
 from finetune.pocket.vision import Batch, Pictures, Row, judged
 from retrieval.errors import BadInput
@@ -186,7 +186,7 @@ class School:
         }
         for name, loss_of in losses.items():
             steps, batch, _ = getattr(self.recipe, name)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast(device(), dtype=torch.bfloat16):
                 loss_of(batch).backward()
                 began = time.time()
                 for _ in range(3):

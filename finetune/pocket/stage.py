@@ -11,6 +11,13 @@ from typing import Any
 import numpy as np
 
 
+def device() -> str:
+    """Where training runs: the accelerator, if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def schedule(step: int, steps: int) -> float:
     """Share of the peak learning rate: linear warm-up over 5 %, then a cosine down to a twentieth."""
     warm = max(1, steps // 20)
@@ -31,7 +38,6 @@ class Stage:
     steps: int
     lr: float
     weight_decay: float = 0.03
-    device: str = "cpu"
     save_every: float = 120.0  # seconds
 
     def run(self, loss_of: Callable[[], Any], judge: Callable[[], dict[str, float]] | None = None) -> None:
@@ -46,7 +52,7 @@ class Stage:
         for step in range(start, self.steps):
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * schedule(step, self.steps)
-            with torch.autocast(self.device, dtype=torch.bfloat16):
+            with torch.autocast(device(), dtype=torch.bfloat16):
                 loss = loss_of()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -87,12 +93,12 @@ class Stage:
 
         if not self.file.exists():
             return 0, 0.0
-        kept = torch.load(self.file, map_location=self.device, weights_only=False)
+        kept = torch.load(self.file, map_location=device(), weights_only=False)
         for name, module in self.modules.items():
             module.load_state_dict(kept["modules"][name])
         optimizer.load_state_dict(kept["optimizer"])
         self.rng.bit_generator.state = kept["rng"]
-        torch.set_rng_state(kept["torch"])
+        torch.set_rng_state(kept["torch"].cpu())
         print(f"{self.name}: goes on at step {kept['step']} of {self.steps}", flush=True)
         return int(kept["step"]), float(kept["mean"])
 

@@ -33,7 +33,7 @@ NAMES: tuple[str, ...] = (
     "tumour left", "tumour up",
 )  # fmt: skip
 PLACES: tuple[str, ...] = (
-    *FINDINGS, "brain tumor", "red blood cell", "white blood cell", "platelet",
+    *FINDINGS, *DEVICES, "brain tumor", "red blood cell", "white blood cell", "platelet",
     "microaneurysm", "hard exudate", "haemorrhage", "soft exudate",
 )  # fmt: skip
 _AT = {name: n for n, name in enumerate(NAMES)}

@@ -18,10 +18,11 @@ from finetune.pocket.augment import Change, changed
 from finetune.pocket.outliers import outlier
 from finetune.pocket.phantoms import GRID, PhantomSet
 from finetune.pocket.pictures import RealSet
+from finetune.pocket.stage import device
 from finetune.pocket.targets import FAULT_TARGETS, HALVES, NAMES, PLACES, of_kind, of_phantom, vector
 
 FREE = ("brain_mri", "blood")  # sources that have no right way up
-SEEN = {"cxr_nih": 1.0, "cxr_hannover": 0.3, "brain_mri": 0.7, "fundus": 1.4, "blood": 0.7}  # shares of the real draws
+SEEN = {"cxr_nih": 1.0, "cxr_hannover": 0.3, "brain_mri": 1.1, "fundus": 1.4, "blood": 1.1}  # shares of the real draws
 _GROUP_OF = {
     name: group
     for group, start in (("kind", "is "), ("side", "left "), ("side", "right "), ("real", "real "), ("red", "red "))
@@ -60,14 +61,14 @@ class Pictures:
     """Draws batches of phantoms, real pictures and pictures of no known kind, changed anew each time."""
 
     def __init__(self, phantoms: PhantomSet, real: RealSet | None, size: int, rng: np.random.Generator) -> None:
-        self.phantoms, self.real, self.size, self.rng = phantoms, real, size, rng
+        self.phantoms, self.real, self.size, self.rng, self.device = phantoms, real, size, rng, device()
         self.truth = np.stack([of_phantom(facts) for facts in phantoms.facts])
         self.drawn = phantoms.places.shape[1]  # findings: the first of PLACES
         if real is not None:
             weight = np.array([SEEN[source] / real.sources.count(source) for source in real.sources])
             self.chance = weight / weight.sum()
 
-    def draw(self, n: int, real: float = 0.35, other: float = 0.06) -> Batch:
+    def draw(self, n: int, real: float = 0.4, other: float = 0.05) -> Batch:
         """`n` pictures; `real` and `other` are the expected shares of real ones and of outliers."""
         kinds = self.rng.random(n)
         some = real if self.real is not None else 0.0
@@ -79,22 +80,24 @@ class Pictures:
         """The rows as tensors, changed; what the change has hidden or decided is put right in the targets."""
         import torch
 
-        stacked = torch.from_numpy(np.stack([_coloured(row.pixels, self.size) for row in rows]))
+        stacked = torch.from_numpy(np.stack([_coloured(row.pixels, self.size) for row in rows])).to(self.device)
         pictures = stacked.permute(0, 3, 1, 2).float() / 255
-        places = torch.from_numpy(np.stack([row.places for row in rows])).float() / 255
+        places = torch.from_numpy(np.stack([row.places for row in rows])).to(self.device).float() / 255
         pixels, places = changed(pictures, places, [row.change for row in rows], self.size, self.rng)
         targets = np.stack([row.targets for row in rows])
-        for row, goal, where in zip(rows, targets, places.numpy(), strict=True):
+        for row, goal, where in zip(rows, targets, places.cpu().numpy(), strict=True):
             if row.change.strong:
                 goal[FAULT_TARGETS] = np.nan
             tumour = where[PLACES.index("brain tumor")]
             if row.marked[PLACES.index("brain tumor")] and tumour.sum() > 0.05:
                 goal[HALVES] = _halves(tumour)
-        marked = torch.from_numpy(np.stack([row.marked for row in rows])).float()
+        marked = torch.from_numpy(np.stack([row.marked for row in rows])).to(self.device).float()
         index, real = (np.array([which(row) for row in rows]) for which in (attrgetter("index"), attrgetter("real")))
-        return Batch(pixels, torch.from_numpy(targets), places, marked, index, real)
+        return Batch(pixels, torch.from_numpy(targets).to(self.device), places, marked, index, real)
 
     def phantom(self, index: int, strong: bool) -> Row:
+        """A spoilt film is never changed strongly: its fault would be lost among others."""
+        strong = strong and not self.phantoms.facts[index]["fault"]
         places, marked = np.zeros((len(PLACES), GRID, GRID), np.uint8), np.zeros(len(PLACES), bool)
         places[: self.drawn], marked[: self.drawn] = self.phantoms.places[index], True
         return Row(self.phantoms.pixels[index], self.truth[index].copy(), places, marked, Change(strong), index)
@@ -170,8 +173,8 @@ def judged(model: Any, batches: list[Batch]) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
     with torch.no_grad():
-        told = torch.cat([model(batch.pixels)[0] for batch in batches]).numpy()
-    truth = torch.cat([batch.targets for batch in batches]).numpy()
+        told = torch.cat([model(batch.pixels)[0] for batch in batches]).cpu().numpy()
+    truth = torch.cat([batch.targets for batch in batches]).cpu().numpy()
     areas: dict[str, list[float]] = {}
     for n, name in enumerate(NAMES):
         known = ~np.isnan(truth[:, n])

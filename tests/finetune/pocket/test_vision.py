@@ -63,9 +63,13 @@ def test_a_picture_and_its_map_move_alike(change: Change) -> None:
 
 
 def test_a_strong_change_says_nothing_of_faults(pictures: Pictures) -> None:
-    batch = pictures.batch([pictures.phantom(0, strong=True), pictures.phantom(0, strong=False)])
+    faults = [bool(facts["fault"]) for facts in pictures.phantoms.facts]
+    good, spoilt = faults.index(False), faults.index(True)
+    rows = [pictures.phantom(good, strong=True), pictures.phantom(good, strong=False), pictures.phantom(spoilt, True)]
+    batch = pictures.batch(rows)
     assert batch.targets[0, FAULT_TARGETS].isnan().all()
-    assert not batch.targets[1, FAULT_TARGETS].isnan().any()
+    assert not batch.targets[1:, FAULT_TARGETS].isnan().any()
+    assert not rows[2].change.strong
 
 
 def test_the_half_of_a_tumour_follows_its_picture(pictures: Pictures) -> None:
