@@ -13,14 +13,17 @@ from retrieval.embed import indexed_text, passage_text
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
-from retrieval.legs import IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
+from retrieval.legs import BM25, IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
 from retrieval.library import Library
 from retrieval.pairs import paired, with_earlier
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
+from retrieval.store.bm25 import Bm25
+from retrieval.store.words import normalise
 from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, selected, share, sources_first
 
+FITTED_ON = 75  # passages: the bundled cards, on which the floor was fitted for BM25's raw / (raw + 10)
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
 
@@ -93,7 +96,8 @@ class Retriever:
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
         calibration = select.Calibration(fitted.legs)
-        weighed = [(hit, relevance_of(hit, calibration, by_image)) for hit in hits]
+        worded = self._worded(legs)
+        weighed = [(hit, relevance_of(_reworded(hit, worded), calibration, by_image)) for hit in hits]
         near = [(hit, relevance) for hit, relevance in weighed if relevance >= floor]
         contents = self.library.contents([hit.id for hit, _ in near])
         names = self.library.names_of([c.document_id for c in contents.values() if isinstance(c, Passage)])
@@ -107,6 +111,17 @@ class Retriever:
                 found.append(Found(hit, relevance, content))
         return found
 
+    def _worded(self, legs: Sequence[Leg]) -> Mapping[str, float]:
+        """BM25 of a library that is smaller than the one its relevance was fitted on, as though it were as large: in a
+        library about one thing, the very words it is about weigh nothing. Empty for a larger one."""
+        asked = [leg.query for leg in legs if leg.name == BM25 and isinstance(leg.query, str)]
+        if not asked or self.library.counts()["passages"] >= FITTED_ON:
+            return {}
+        index, names = Bm25(least=FITTED_ON), self.library.names_of()
+        for passage in self.library.passages():
+            index.add(passage.id, normalise(indexed_text(passage, names.get(passage.document_id, ()))))
+        return index.scores(normalise(asked[0]))
+
     def chosen(self, found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Item]:
         """What of `found` deserves to be read: passages and cases share the places; both stay in their order, what was
         condensed behind them. `how` has no gaps."""
@@ -117,6 +132,11 @@ class Retriever:
         chosen = passages[:of_passages] + cases[:of_cases]
         chosen.sort(key=lambda row: (bool(condensed(row.content)), place[row.hit.id]))
         return [Item(n, row.content, dict(row.hit.scores), row.relevance) for n, row in enumerate(chosen, 1)]
+
+
+def _reworded(hit: Hit, worded: Mapping[str, float]) -> Hit:
+    """With another score of the BM25 leg, where it found the hit: for weighing alone."""
+    return replace(hit, scores={**hit.scores, BM25: worded[hit.id]}) if BM25 in hit.scores and hit.id in worded else hit
 
 
 def words_of(content: Passage | Case, names: Mapping[str, Sequence[str]]) -> set[str]:
