@@ -68,8 +68,25 @@ class Retriever:
     def search(self, query: Query, text: str, legs: Sequence[Leg]) -> list[Hit]:
         """What the legs find, in the order they vote for; the reranker, where there is one, votes too."""
         found = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
-        ordered = fused(found, legs)
+        ordered = fused(self._reworded(found, legs), legs)
         return fused(self._reranked(text, ordered), legs) if self.encoders.reranker else ordered
+
+    def _reworded(self, hits: Sequence[Hit], legs: Sequence[Leg]) -> list[Hit]:
+        """In a library about one thing the very words it is about weigh nothing: BM25 of one that is smaller than that
+        on which its relevance was fitted is counted here, as though it were as large."""
+        asked = [leg.query for leg in legs if leg.name == BM25 and isinstance(leg.query, str)]
+        if not asked or self.library.counts()["passages"] >= FITTED_ON:
+            return list(hits)
+        index, names = Bm25(least=FITTED_ON), self.library.names_of()
+        for passage in self.library.passages():
+            index.add(passage.id, normalise(indexed_text(passage, names.get(passage.document_id, ()))))
+        counted = index.scores(normalise(asked[0]))
+        return [
+            replace(hit, scores={**hit.scores, BM25: counted[hit.id]})
+            if BM25 in hit.scores and hit.id in counted
+            else hit
+            for hit in hits
+        ]
 
     def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
         """The first passages with what the reranker says of them, if there is one and something to read."""
@@ -96,8 +113,7 @@ class Retriever:
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
         calibration = select.Calibration(fitted.legs)
-        worded = self._worded(legs)
-        weighed = [(hit, relevance_of(_reworded(hit, worded), calibration, by_image)) for hit in hits]
+        weighed = [(hit, relevance_of(hit, calibration, by_image)) for hit in hits]
         near = [(hit, relevance) for hit, relevance in weighed if relevance >= floor]
         contents = self.library.contents([hit.id for hit, _ in near])
         names = self.library.names_of([c.document_id for c in contents.values() if isinstance(c, Passage)])
@@ -111,17 +127,6 @@ class Retriever:
                 found.append(Found(hit, relevance, content))
         return found
 
-    def _worded(self, legs: Sequence[Leg]) -> Mapping[str, float]:
-        """BM25 of a library that is smaller than the one its relevance was fitted on, as though it were as large: in a
-        library about one thing, the very words it is about weigh nothing. Empty for a larger one."""
-        asked = [leg.query for leg in legs if leg.name == BM25 and isinstance(leg.query, str)]
-        if not asked or self.library.counts()["passages"] >= FITTED_ON:
-            return {}
-        index, names = Bm25(least=FITTED_ON), self.library.names_of()
-        for passage in self.library.passages():
-            index.add(passage.id, normalise(indexed_text(passage, names.get(passage.document_id, ()))))
-        return index.scores(normalise(asked[0]))
-
     def chosen(self, found: Sequence[Found], fitted: Fitted, how: Selection) -> list[Item]:
         """What of `found` deserves to be read: passages and cases share the places; both stay in their order, what was
         condensed behind them. `how` has no gaps."""
@@ -132,11 +137,6 @@ class Retriever:
         chosen = passages[:of_passages] + cases[:of_cases]
         chosen.sort(key=lambda row: (bool(condensed(row.content)), place[row.hit.id]))
         return [Item(n, row.content, dict(row.hit.scores), row.relevance) for n, row in enumerate(chosen, 1)]
-
-
-def _reworded(hit: Hit, worded: Mapping[str, float]) -> Hit:
-    """With another score of the BM25 leg, where it found the hit: for weighing alone."""
-    return replace(hit, scores={**hit.scores, BM25: worded[hit.id]}) if BM25 in hit.scores and hit.id in worded else hit
 
 
 def words_of(content: Passage | Case, names: Mapping[str, Sequence[str]]) -> set[str]:
