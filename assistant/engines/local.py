@@ -198,7 +198,7 @@ def _source(model: str) -> Path | str:
         if not (folder / "config.json").is_file():
             raise Misconfigured(
                 "The pocket model isn't there; reinstall the package or train it: "
-                "`python -m finetune.pocket.language --out assistant/pocket`."
+                "`consult train pocket`."
             )
         return folder
     folder = Path(model).expanduser()
