@@ -197,8 +197,7 @@ def _source(model: str) -> Path | str:
         folder = pocket_folder()
         if not (folder / "config.json").is_file():
             raise Misconfigured(
-                "The pocket model isn't there; reinstall the package or train it: "
-                "`consult train pocket`."
+                "The pocket model isn't there; reinstall the package or train it: `consult train pocket`."
             )
         return folder
     folder = Path(model).expanduser()

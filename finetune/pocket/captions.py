@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.pocket.samples import FINDINGS, Card, case_text
+from finetune.pocket.material import FINDINGS, Card, case_text
 from finetune.pocket.targets import HALVES, NAMES
 
 OTHER = "an image of another kind, not a chest radiograph"

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from finetune.pocket import captions
 from finetune.pocket.captions import OTHER, STRANGE, Caption, Labels
+from finetune.pocket.material import Card, case_text
 from finetune.pocket.phantoms import PhantomSet
-from finetune.pocket.samples import Card, case_text
 from finetune.pocket.stage import device
 from finetune.pocket.tokenizer import text_tokenizer
 from finetune.pocket.vision import Batch, Pictures, readers, seeing_loss

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from finetune.pocket.lessons import Lesson, Lessons
+from finetune.pocket.material import Card, case_text
 from finetune.pocket.phantoms import PhantomSet
-from finetune.pocket.samples import Card, case_text
 from finetune.pocket.stage import device
 from finetune.pocket.targets import NAMES
 from finetune.pocket.tokenizer import CHAT_TEMPLATE
@@ -37,6 +37,7 @@ TELLING = (
     "moderate", "large", "Small", "Moderate", "Large", "mild", "severe", "Mild", "Severe", "mildly", "moderately",
     "severely", "not", "Not", "no", "new", "larger", "smaller", "resolved", "unchanged", "New", "Larger", "Smaller",
     "Resolved", "Unchanged", "PA", "AP", "Under", "Over", "Frontal", "Lateral", "None", "Proliferative", "one", "two",
+    "Met", "Contradicted", "Unknown",
     *map(str, range(31)),
 )  # fmt: skip
 
@@ -71,7 +72,7 @@ def build(tokenizer: Any) -> tuple[Any, Any]:
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [8, 12, 12]},
         },
         vision_config={
-            "embed_dim": 192, "hidden_size": WIDTH, "depth": 6, "num_heads": 6, "mlp_ratio": 4, "patch_size": PATCH,
+            "embed_dim": 192, "hidden_size": WIDTH, "depth": 6, "num_heads": 3, "mlp_ratio": 4, "patch_size": PATCH,
             "spatial_merge_size": MERGE, "temporal_patch_size": 2,
         },
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),

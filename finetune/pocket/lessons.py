@@ -9,15 +9,16 @@ import numpy as np
 from assistant.requests import AskRequest
 from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from finetune.pocket import real_samples
+from finetune.pocket.material import Card, passage
 from finetune.pocket.reading import lesson as reading_lesson
 from finetune.pocket.reading import said
-from finetune.pocket.samples import BLANK, Card, Sample, SampleMaker, passage, sample_of
+from finetune.pocket.samples import BLANK, Sample, SampleMaker, sample_of
 from finetune.pocket.targets import HALVES
 from finetune.pocket.vision import Batch, Pictures, Row
 
 KINDS = {  # share of the batches, and how many questions a sample holds
-    "quiz": (0.36, 8), "knowledge": (0.16, 5), "follow-up": (0.14, 6), "real": (0.16, 5), "reading": (0.10, 3),
-    "report": (0.05, 1), "diagnosis": (0.03, 1),
+    "quiz": (0.34, 8), "knowledge": (0.14, 5), "follow-up": (0.14, 6), "real": (0.15, 5), "reading": (0.10, 3),
+    "criteria": (0.06, 6), "report": (0.04, 1), "diagnosis": (0.03, 1),
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ class Lessons:
             return self.maker.report(index, rng)
         if kind == "diagnosis":
             return self.maker.diagnosis(index, rng)
+        if kind == "criteria":
+            return self.maker.criteria(index, rng, turns)
         if kind == "reading":
             return self._reading()
         return self.maker.quiz(index, rng, turns, knowledge=float(kind == "knowledge"))

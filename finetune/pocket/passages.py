@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from eval.ledger import TrainingLedger, write_ledger
+from finetune.pocket.material import CARD_FOLDER, cards
 from finetune.pocket.phantoms import batches
-from finetune.pocket.samples import CARD_FOLDER, cards
 from finetune.pocket.stage import schedule
 from finetune.pocket.tokenizer import text_tokenizer
 

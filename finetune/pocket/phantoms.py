@@ -32,7 +32,8 @@ _PAIR, _LATERAL, _SPOILT = 0.2, 0.07, 0.15  # shares of the seeds; the rest are 
 @dataclass(frozen=True)
 class PhantomSet:
     """`pixels` (n, size, size) uint8; `places` (n, DRAWN, GRID, GRID) uint8, 255 where all of a cell is covered;
-    `facts` per picture: kind ("single", "prior" or "current"), findings, devices, fault, view, report, changes."""
+    `facts` per picture: kind ("single", "prior" or "current"), view, age, sex, findings, devices, fault, report, and of
+    a current study the changes."""
 
     pixels: NDArray[np.uint8]
     places: NDArray[np.uint8]
@@ -104,6 +105,7 @@ def _film(phantom: phantoms.Phantom, size: int, kind: str) -> Film:
     places = [_coarse(masks[name]) if name in masks else np.zeros((GRID, GRID), np.uint8) for name in DRAWN]
     facts = {
         "kind": kind, "family": phantom.family, "seed": phantom.seed, "view": phantom.view,
+        "age": phantom.age, "sex": phantom.sex,
         "findings": [asdict(finding) for finding in phantom.shown],
         "devices": [asdict(device) for device in phantom.devices],
         "fault": asdict(phantom.fault) if phantom.fault else None,

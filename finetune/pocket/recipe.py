@@ -22,9 +22,9 @@ from eval.phantoms import TRAINING_FAMILIES
 from finetune.pocket import image_text, language, passages
 from finetune.pocket.card import card
 from finetune.pocket.lessons import KINDS, Lesson, Lessons
+from finetune.pocket.material import CARD_FOLDER, cards
 from finetune.pocket.phantoms import PhantomSet, phantom_set
 from finetune.pocket.pictures import SOURCES, RealSet, check_sources, real_set
-from finetune.pocket.samples import CARD_FOLDER, cards
 from finetune.pocket.stage import Stage, device
 from finetune.pocket.tokenizer import chat_tokenizer
 from finetune.pocket.vision import Batch, Pictures, Row, judged

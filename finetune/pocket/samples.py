@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,15 @@ from assistant.events import EvidenceItem
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.study import STANDARD_RADIOGRAPH, Orientation, Picture, Study
 from assistant.tasks import task_of
+from eval.benchmarks.diagnosis import CANDIDATES, NORMAL
 from eval.benchmarks.phantom_items import with_choices
 from eval.phantoms import Device, Fault, Finding
+from eval.phantoms.criteria import criteria, diagnosis, history
 from eval.phantoms.pairs import Change, change_questions
 from eval.phantoms.phrases import Question, capital
 from eval.phantoms.questions import questions
+from finetune.pocket.material import FINDINGS, Card, case, case_text, passage
 
-FINDINGS = {  # phantom kind → the term a question and a card use
-    "effusion": "pleural effusion",
-    "pneumothorax": "pneumothorax",
-    "consolidation": "consolidation",
-    "nodule": "lung nodule",
-    "cardiomegaly": "cardiomegaly",
-    "oedema": "pulmonary oedema",
-    "atelectasis": "atelectasis",
-}
 UNTRAINED = (
     "a rib fracture", "pulmonary fibrosis", "a mediastinal mass", "emphysema", "tuberculosis", "a hiatus hernia",
     "a breast lesion", "pneumoperitoneum", "a foreign body", "a pacemaker", "lymphadenopathy", "bronchiectasis",
@@ -44,7 +37,6 @@ _ASKING = ("Is there {a}?", "Does this radiograph show {a}?", "Do you see {a}?",
            "Could this be {a}?", "Please look for {a}. Do you find it?", "Tell me whether there is {a}.")  # fmt: skip
 UNKNOWABLE = 0.05  # share of questions about what no picture of training shows
 BLANK = np.zeros((8, 8), np.uint8)
-CARD_FOLDER = Path(__file__).parents[2] / "retrieval" / "knowledge"
 CANNOT_TELL = "I cannot tell: this model was not trained for that question."
 NO_SIDE = "The side cannot be told, because the orientation of the picture is not known."
 _SIDES = (re.compile(r" on the patient's (?:left|right) side"), re.compile(r"\b(?:left|right) (?=\w)"))
@@ -63,59 +55,10 @@ class Sample:
         return sum(not isinstance(part, str) for message in self.prompt.messages for part in message.parts)
 
 
-@dataclass(frozen=True)
-class Card:
-    """A section of a guideline card. `finding`: the phantom finding it is about, or None."""
-
-    title: str
-    section: str
-    text: str
-    finding: str | None
-
-    @property
-    def about(self) -> str:
-        return self.section.lower() or "overview"
-
-
-def cards(folder: Path) -> list[Card]:
-    """Sections of the guideline cards, each a passage as ingestion makes them."""
-    import frontmatter
-
-    by_term = {term: kind for kind, term in FINDINGS.items()}
-    found = []
-    for path in sorted(folder.glob("*.md")):
-        if path.name == "README.md":
-            continue
-        card = frontmatter.load(str(path))
-        kind = by_term.get(str(card["title"]).lower())
-        opening, *blocks = re.split(r"^## ", card.content, flags=re.MULTILINE)
-        found.append(Card(str(card["title"]), "", opening.partition("\n")[2].strip(), kind))
-        for block in blocks:
-            section, _, text = block.partition("\n")
-            found.append(Card(str(card["title"]), section.strip(), text.strip(), kind))
-    return found
-
-
 def without_sides(text: str) -> str:
     for pattern in _SIDES:
         text = pattern.sub("", text)
     return text
-
-
-def passage(number: int, card: Card) -> EvidenceItem:
-    return EvidenceItem(
-        number=number, id=str(number), kind="passage", title=card.title, section=card.section, text=card.text,
-        scores={}, relevance=1.0,
-    )  # fmt: skip
-
-
-def _case(number: int, text: str) -> EvidenceItem:
-    return EvidenceItem(number=number, id=str(number), kind="case", title="", text=text, scores={}, relevance=1.0)
-
-
-def case_text(facts: dict[str, Any]) -> str:
-    """What a phantom's case says in the library: its report by section, as `consult cases add` stores it."""
-    return "\n".join(f"{section.capitalize()}: {text}" for section, text in facts["report"].items())
 
 
 def _answer(question: Question, sides: bool) -> list[str]:
@@ -186,6 +129,8 @@ class Truth:
     devices: tuple[Device, ...]
     fault: Fault | None
     changes: tuple[Change, ...]
+    age: int
+    sex: str
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> "Truth":
@@ -194,6 +139,8 @@ class Truth:
             tuple(Device(**told) for told in facts["devices"]),
             Fault(**facts["fault"]) if facts["fault"] else None,
             tuple(Change(**told) for told in facts.get("changes", ())),
+            facts["age"],
+            facts["sex"],
         )
 
 
@@ -256,13 +203,39 @@ class SampleMaker:
         return sample_of(ReportRequest(study=study, prior=prior), evidence, [("", lines)])
 
     def diagnosis(self, index: int, rng: np.random.Generator) -> Sample:
-        facts = self.facts[index]
+        """The likely diseases, with a history and, mostly, candidates to choose from."""
+        facts, truth = self.facts[index], Truth.of(self.facts[index])
+        found = diagnosis(truth)
+        lines = [f"[diagnosis] {capital(disease)} is likely. [image]" for disease in found]
+        lines = lines or [f"[diagnosis] {capital(NORMAL)} is seen. [image]"]
         kinds = [finding["kind"] for finding in facts["findings"]]
-        lines = [f"[diagnosis] {FINDINGS[kind].capitalize()} is likely. [image]" for kind in kinds]
-        lines = lines or ["[diagnosis] No abnormality is seen. [image]"]
         evidence, shown = self._evidence(kinds, index, rng)
-        study = _study(facts, self._sides(index, rng), rng)
-        return sample_of(DiagnoseRequest(study=study), evidence, [("", "\n".join([*lines, *_citing(shown, kinds)]))])
+        order = rng.permutation(len(CANDIDATES)) if rng.random() < 0.8 else ()
+        request = DiagnoseRequest(
+            study=_study(facts, self._sides(index, rng), rng),
+            history=history(truth, rng) if rng.random() < 0.8 else "",
+            candidates=tuple(CANDIDATES[n] for n in order),
+        )
+        return sample_of(request, evidence, [("", "\n".join([*lines, *_citing(shown, kinds)]))])
+
+    def criteria(self, index: int, rng: np.random.Generator, turns: int) -> Sample:
+        """Lines of a guideline's checklist: met, contradicted or unknown, each state as likely as there are such."""
+        truth = Truth.of(self.facts[index])
+        told = history(truth, rng)
+        pools: dict[str, list[str]] = {"met": [], "contradicted": [], "unknown": []}
+        for checklist in criteria(truth, told).values():
+            for one in checklist:
+                pools[one.state].append(one.text)
+        said = []
+        for n in range(turns):
+            state = ("met", "contradicted", "unknown")[int(rng.integers(3))]
+            pool = pools[state] or pools["unknown"]
+            state = state if pools[state] else "unknown"
+            text = pool.pop(int(rng.integers(len(pool)))) if len(pool) > 1 else pool[0]
+            question = f"Criterion: {text} Is it met, contradicted or unknown?"
+            said.append((f"History: {told} {question}" if n == 0 else question, f"[answer] {capital(state)}. [image]"))
+        study = _study(self.facts[index], self._sides(index, rng), rng)
+        return sample_of(AskRequest(study=study, question=said[0][0]), [], said)
 
     def _sides(self, index: int, rng: np.random.Generator) -> bool:
         """Whether the sides may be told. Of a lateral view nothing said names one anyway."""
@@ -287,7 +260,7 @@ class SampleMaker:
                 chosen.append(case_text(other))
         shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
         items = [
-            passage(n, thing) if isinstance(thing, Card) else _case(n, thing) for n, thing in enumerate(shuffled, 1)
+            passage(n, thing) if isinstance(thing, Card) else case(n, thing) for n, thing in enumerate(shuffled, 1)
         ]
         return items, shuffled
 

@@ -10,8 +10,8 @@ import torch
 from assistant.engines.chat import chat
 from finetune.pocket.language import END, IMAGE_SCALE, SIDE, TOKENS, WIDTH, Reader, build, texts_of
 from finetune.pocket.lessons import KINDS, Lessons
+from finetune.pocket.material import CARD_FOLDER, cards
 from finetune.pocket.pictures import real_set
-from finetune.pocket.samples import CARD_FOLDER, cards
 from finetune.pocket.tokenizer import chat_tokenizer
 from finetune.pocket.tower import patches
 from finetune.pocket.vision import Pictures

@@ -8,16 +8,8 @@ import pytest
 from assistant.lines import parse
 from assistant.tasks.vqa import VQA
 from eval.phantoms.questions import NO_SIDE as LATERAL
-from finetune.pocket.samples import (
-    CARD_FOLDER,
-    FINDINGS,
-    NO_SIDE,
-    Sample,
-    SampleMaker,
-    cards,
-    mixed,
-    without_sides,
-)
+from finetune.pocket.material import CARD_FOLDER, FINDINGS, cards
+from finetune.pocket.samples import NO_SIDE, Sample, SampleMaker, mixed, without_sides
 from tests.finetune.pocket.parts import phantoms
 
 CARDS = cards(CARD_FOLDER)
@@ -119,3 +111,11 @@ def test_a_choice_is_put_with_its_choices_and_answered_by_one() -> None:
                 assert NO_SIDE in answer or LATERAL in answer or "cannot tell" in answer or said
                 if said:
                     assert said[1].lower() in [choice.lower() for choice in choices]
+
+
+def test_criteria_are_as_the_study_and_the_history_decide_them() -> None:
+    made, rng = maker(), np.random.default_rng(0)
+    said = [line for n in range(len(made.facts)) for line in answers(made.criteria(n, rng, 6))]
+    states = [line.removeprefix("[answer] ").removesuffix(". [image]") for line in said]
+    assert set(states) == {"Met", "Contradicted", "Unknown"}
+    assert min(states.count(state) for state in set(states)) > 0.15 * len(states)
