@@ -132,7 +132,10 @@ def seed_all(*parts: int) -> None:
 def _batches(examples: Examples, how: Training, first: int, workers: int) -> Iterator[tuple[list[int], Any]]:
     places = [[*range(step * how.batch, (step + 1) * how.batch)] for step in range(first, how.steps)]
     collate = partial(_collated, examples)
-    yield from DataLoader(_Stream(examples, how), batch_sampler=places, collate_fn=collate, num_workers=workers)
+    yield from DataLoader(
+        _Stream(examples, how), batch_sampler=places, collate_fn=collate, num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
 
 
 def _in_order(examples: Examples, batch: int, workers: int) -> Iterator[tuple[list[int], Any]]:
@@ -209,11 +212,8 @@ class Run:
 
     def _loss(self, numbers: Numbers, inputs: Any) -> Tensor:
         with self._precision():
-            left, right = (
-                self.learner.left(_to(inputs[0], self.device)),
-                self.learner.right(_to(inputs[1], self.device)),
-            )
-        left, right = left.float(), right.float()
+            left = self.learner.left(_to(inputs[0], self.device)).float()
+            right = self.learner.right(_to(inputs[1], self.device)).float()
         scores = self.learner.scale.exp() * left @ right.T
         if self.learner.bias is not None:
             scores = scores + self.learner.bias

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Linear, MultiheadAttention, Parameter
 
+from finetune.encoder import base_ledger
 from finetune.encoder_config import Augment, Lora, Model
 from finetune.errors import BadInput, Misconfigured
 from finetune.grouping import alike, numbered
 from finetune.manifest import Pair
 from finetune.pictures import read_training_picture
-from retrieval.encoders.batch import pillow
+from retrieval.encoders.batch import batches, pillow
 from retrieval.encoders.openclip import HUB, LOCAL, source_of
 
 CONFIG = "open_clip_config.json"
@@ -97,6 +98,7 @@ class OpenClipLearner:
             raise Misconfigured(f"model {model.name} can't be made ({type(error).__name__}: {told})") from error
         finally:
             logging.disable(logging.NOTSET)
+        self.before = base_ledger(None if scratch or source.startswith(HUB) else Path(source.removeprefix(LOCAL)))
         if siglip and made.logit_bias is None:
             _add_bias(made, self.config, scratch)
         self._model, self._adapted = made, model.lora is not None
@@ -119,6 +121,11 @@ class OpenClipLearner:
     def right(self, inputs: Tensor) -> Tensor:
         vectors: Tensor = self._model.encode_text(inputs, normalize=True)
         return vectors
+
+    def reaching(self, texts: Sequence[str]) -> int:
+        """How many of the texts fill all tokens that the model reads, so that what follows is cut."""
+        pad = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or 0
+        return sum(int((self.tokenizer(list(batch))[:, -1] != pad).sum()) for batch in batches(texts, 512))
 
     def checkpoint_gradients(self) -> None:
         self._model.set_grad_checkpointing()
