@@ -27,6 +27,7 @@ from finetune.checkpoints import Checkpoints, kept_state, restore_state
 from finetune.curves import Curves
 from finetune.encoder_config import ClipUniformAlign, DhnNce, Loss, MultiPositive, SigLip, Training
 from finetune.errors import Misconfigured
+from finetune.grouping import first_ranks
 from retrieval.embed import Progress
 
 MAX_SCALE = math.log(100)  # Radford et al. 2021, section 2.5
@@ -275,14 +276,6 @@ class Run:
             f"{left} steps of {self.how.batch} pairs on {self.device}: {_lasting(each * left)} and the evaluations "
             f"(a step {learning:.2f} s, reading its pairs {reading:.2f} s of one process)."
         )
-
-
-def first_ranks(scores: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """(n,) rank, from 1, of the best column that is wanted in each row of (n, m); of equal scores the wanted comes
-    last, so that an encoder that gives the same vector for everything finds nothing."""
-    best = np.where(wanted, scores, -np.inf).max(axis=1, keepdims=True)
-    ranks: NDArray[np.intp] = 1 + ((scores >= best) & ~wanted).sum(axis=1)
-    return ranks
 
 
 def _groups(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -199,6 +199,26 @@ def test_low_rank_adapters_are_merged_into_a_folder_like_any_other(
     assert not np.allclose(old, new, atol=1e-4)
 
 
+def test_adapters_taken_up_again_give_the_same_weights(
+    pairs: Path, whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """Broken off between two checkpoints."""
+
+    def broken(phase: str, done: int, total: int) -> None:
+        if phase == "training" and done == 7:
+            raise KeyboardInterrupt
+
+    told = recipe(pairs, tmp_path / "first", training={"steps": 10, "lr": 0.01, "checkpoint_every": 5})
+    told["model"] = {"name": str(whole[0]), "lora": {"rank": 2}}
+    first = weights(trained(told)[0])
+    told["out"] = str(tmp_path / "second")
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder(EncoderConfig.model_validate(told), broken, print)
+    folder, said = trained(told)
+    assert "Going on after step 5 of 10." in said
+    assert all(value.equal(first[name]) for name, value in weights(folder).items())
+
+
 def test_everything_wrong_is_told_before_anything_is_trained(pairs: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(pairs, tmp_path / "pairs"))
     (folder / "0.png").unlink()
