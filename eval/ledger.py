@@ -70,11 +70,8 @@ def write_ledger(folder: Path, ledger: TrainingLedger) -> None:
     (folder / LEDGER).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_ledger(folder: Path) -> Seen | None:
-    """What the model in `folder` has seen; None when it has no ledger: nothing is known of it.
-
-    Raises `Misconfigured` when the ledger can't be read.
-    """
+def load_ledger(folder: Path) -> TrainingLedger | None:
+    """The ledger of the model in `folder`; None when it has none. Raises `Misconfigured` when it can't be read."""
     path = folder / LEDGER
     if not path.is_file():
         return None
@@ -82,13 +79,39 @@ def read_ledger(folder: Path) -> Seen | None:
         told = json.loads(path.read_text(encoding="utf-8"))
         if told["version"] != 1:
             raise ValueError(f"version {told['version']} is not known")
-        spans = [Seeds(str(row["family"]), int(row["first"]), int(row["last"])) for row in told["phantoms"]]
+        spans = [
+            (row["use"], Seeds(str(row["family"]), int(row["first"]), int(row["last"]))) for row in told["phantoms"]
+        ]
         words = np.frombuffer(base64.b64decode(told["pictures"], validate=True), "<u8").astype(np.uint64)
-        rows = words.reshape(-1, 4)
-        traces = [Trace(seeds.name, phantoms=(seeds,)) for seeds in spans]
-        traces += [Trace(f"patient {n}", patient=str(patient)) for n, patient in enumerate(told["patients"], 1)]
-        traces += [Trace(f"picture {n}", hashes=row[None]) for n, row in enumerate(rows, 1)]
         bytes.fromhex(told["salt"])
-        return Seen(f"the training data of {folder.name}", tuple(traces), told["salt"])
+        patients, sources = (tuple(map(str, told[key])) for key in ("patients", "sources"))
+        return TrainingLedger(tuple(spans), sources, told["salt"], patients, words.reshape(-1, 4))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Misconfigured(f"{path} is not a readable training ledger ({error}); restore it.") from None
+
+
+def read_ledger(folder: Path) -> Seen | None:
+    """What the model in `folder` has seen; None when it has no ledger: nothing is known of it.
+
+    Raises `Misconfigured` when the ledger can't be read.
+    """
+    ledger = load_ledger(folder)
+    if ledger is None:
+        return None
+    traces = [Trace(seeds.name, phantoms=(seeds,)) for _, seeds in ledger.phantoms]
+    traces += [Trace(f"patient {n}", patient=patient) for n, patient in enumerate(ledger.patients, 1)]
+    traces += [Trace(f"picture {n}", hashes=row[None]) for n, row in enumerate(ledger.pictures, 1)]
+    return Seen(f"the training data of {folder.name}", tuple(traces), ledger.salt)
+
+
+def joined(before: TrainingLedger, now: TrainingLedger) -> TrainingLedger:
+    """The ledger of a model that learnt from one after the other. ValueError when their patients' salts differ."""
+    if before.salt and now.salt and before.salt != now.salt:
+        raise ValueError("patients hashed with two salts stand in one ledger")
+    return TrainingLedger(
+        tuple(dict.fromkeys(before.phantoms + now.phantoms)),
+        tuple(dict.fromkeys(before.sources + now.sources)),
+        before.salt or now.salt,
+        tuple(sorted({*before.patients, *now.patients})),
+        np.unique(np.concatenate([before.pictures, now.pictures]), axis=0),
+    )

@@ -27,6 +27,7 @@ from finetune.checkpoints import Checkpoints, kept_state, restore_state
 from finetune.curves import Curves
 from finetune.encoder_config import ClipUniformAlign, DhnNce, Loss, MultiPositive, SigLip, Training
 from finetune.errors import Misconfigured
+from finetune.grouping import first_ranks
 from retrieval.embed import Progress
 
 MAX_SCALE = math.log(100)  # Radford et al. 2021, section 2.5
@@ -132,7 +133,10 @@ def seed_all(*parts: int) -> None:
 def _batches(examples: Examples, how: Training, first: int, workers: int) -> Iterator[tuple[list[int], Any]]:
     places = [[*range(step * how.batch, (step + 1) * how.batch)] for step in range(first, how.steps)]
     collate = partial(_collated, examples)
-    yield from DataLoader(_Stream(examples, how), batch_sampler=places, collate_fn=collate, num_workers=workers)
+    yield from DataLoader(
+        _Stream(examples, how), batch_sampler=places, collate_fn=collate, num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
 
 
 def _in_order(examples: Examples, batch: int, workers: int) -> Iterator[tuple[list[int], Any]]:
@@ -209,11 +213,8 @@ class Run:
 
     def _loss(self, numbers: Numbers, inputs: Any) -> Tensor:
         with self._precision():
-            left, right = (
-                self.learner.left(_to(inputs[0], self.device)),
-                self.learner.right(_to(inputs[1], self.device)),
-            )
-        left, right = left.float(), right.float()
+            left = self.learner.left(_to(inputs[0], self.device)).float()
+            right = self.learner.right(_to(inputs[1], self.device)).float()
         scores = self.learner.scale.exp() * left @ right.T
         if self.learner.bias is not None:
             scores = scores + self.learner.bias
@@ -275,14 +276,6 @@ class Run:
             f"{left} steps of {self.how.batch} pairs on {self.device}: {_lasting(each * left)} and the evaluations "
             f"(a step {learning:.2f} s, reading its pairs {reading:.2f} s of one process)."
         )
-
-
-def first_ranks(scores: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """(n,) rank, from 1, of the best column that is wanted in each row of (n, m); of equal scores the wanted comes
-    last, so that an encoder that gives the same vector for everything finds nothing."""
-    best = np.where(wanted, scores, -np.inf).max(axis=1, keepdims=True)
-    ranks: NDArray[np.intp] = 1 + ((scores >= best) & ~wanted).sum(axis=1)
-    return ranks
 
 
 def _groups(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:

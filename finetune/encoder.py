@@ -6,12 +6,13 @@ recall on patients it never learnt from is written as a folder, with its ledger,
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from eval.ledger import TrainingLedger, load_ledger
 from finetune.checkpoints import Checkpoints, write_whole
 from finetune.contrastive import Examples, Learner, Run
 from finetune.curves import Curves
-from finetune.encoder_config import EncoderConfig
+from finetune.encoder_config import EncoderConfig, Model
 from finetune.errors import BadInput, Misconfigured
 from retrieval.embed import Progress
 
@@ -34,7 +35,7 @@ def train_encoder(config: EncoderConfig, watch: Progress, say: Say) -> Path:
     """The folder of the encoder that was trained. Raises `WrongData`, `BadInput`, `Misconfigured`."""
     device = device_of(config.training.device)
     work = config.out / "training"
-    material = _material(config, work, watch, say)
+    material = _material(config, work, watch)
     for line in material.told:
         say(line)
     _check_sizes(config, material)
@@ -65,14 +66,28 @@ def device_of(name: str) -> str:
     return name
 
 
-def _material(config: EncoderConfig, work: Path, watch: Progress, say: Say) -> Material:
+def _material(config: EncoderConfig, work: Path, watch: Progress) -> Material:
     if config.kind == "text":
         from finetune.text_material import text_material
 
         return text_material(config, work)
     from finetune.image_text_material import image_text_material
 
-    return image_text_material(config, work, watch, say)
+    return image_text_material(config, work, watch)
+
+
+def base_ledger(folder: Path | None) -> TrainingLedger:
+    """What the model in this folder learnt from, as far as its ledger says; an empty one for None."""
+    return (load_ledger(folder) if folder else None) or TrainingLedger()
+
+
+def base_told(model: Model, before: TrainingLedger) -> str:
+    """What is to be said of the model a run starts from; "" from scratch."""
+    if model.name == "scratch":
+        return ""
+    known = bool(before.phantoms or before.sources or before.patients)
+    what = "training data the ledger names, too" if known else "training data are not declared: the ledger lacks them"
+    return f"Made from {Path(model.name).name}, whose {what}."
 
 
 def _check_sizes(config: EncoderConfig, material: Material) -> None:
@@ -153,7 +168,7 @@ picture) that belongs to it comes first, or among five.
 """
 
 
-def run_file(path: Path, watch: Progress, say: Say) -> Any:
+def run_file(path: Path, watch: Progress, say: Say) -> Path:
     """As `train_encoder`, from a configuration file."""
     from finetune.configs import load_config
 

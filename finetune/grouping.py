@@ -1,4 +1,4 @@
-"""Which pairs belong together, and a few of many: what both kinds of training pairs need."""
+"""Which pairs belong together, whether a search finds them, and a few of many."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -26,3 +26,11 @@ def spread(items: Sequence[T], most: int) -> list[T]:
     if len(items) <= most:
         return list(items)
     return [items[int(n)] for n in np.linspace(0, len(items) - 1, most).round()]
+
+
+def first_ranks(scores: NDArray[np.float32], wanted: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(n,) rank, from 1, of the best column that is wanted in each row of (n, m); of equal scores the wanted comes
+    last, so that an encoder that gives the same vector for everything finds nothing."""
+    best = np.where(wanted, scores, -np.inf).max(axis=1, keepdims=True)
+    ranks: NDArray[np.intp] = 1 + ((scores >= best) & ~wanted).sum(axis=1)
+    return ranks

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Linear, MultiheadAttention, Parameter
 
+from finetune.encoder import base_ledger
 from finetune.encoder_config import Augment, Lora, Model
 from finetune.errors import BadInput, Misconfigured
 from finetune.grouping import alike, numbered
 from finetune.manifest import Pair
 from finetune.pictures import read_training_picture
-from retrieval.encoders.batch import pillow
+from retrieval.encoders.batch import batches, pillow
 from retrieval.encoders.openclip import HUB, LOCAL, source_of
 
 CONFIG = "open_clip_config.json"
@@ -97,9 +98,11 @@ class OpenClipLearner:
             raise Misconfigured(f"model {model.name} can't be made ({type(error).__name__}: {told})") from error
         finally:
             logging.disable(logging.NOTSET)
+        self.before = base_ledger(None if scratch or source.startswith(HUB) else Path(source.removeprefix(LOCAL)))
         if siglip and made.logit_bias is None:
             _add_bias(made, self.config, scratch)
         self._model, self._adapted = made, model.lora is not None
+        self._first: dict[str, Tensor] | None = None
         self.network: Any = _adapted(made, model.lora) if model.lora else made
 
     @property
@@ -113,12 +116,28 @@ class OpenClipLearner:
         return bias
 
     def left(self, inputs: Tensor) -> Tensor:
+        self._steady()
         vectors: Tensor = self._model.encode_image(inputs, normalize=True)
         return vectors
 
     def right(self, inputs: Tensor) -> Tensor:
         vectors: Tensor = self._model.encode_text(inputs, normalize=True)
         return vectors
+
+    def _steady(self) -> None:
+        """Puts adapted attention back to its first weights: peft adds the adapter to them for each pass and subtracts
+        it afterwards, and what rounding leaves would add up, and be lost where a run is taken up again."""
+        if self._first is None:
+            names = ("base_layer.in_proj_weight", "out_proj.base_layer.weight")
+            state = self.network.state_dict() if self._adapted else {}
+            self._first = {name: value.clone() for name, value in state.items() if name.endswith(names)}
+        if self._first:
+            self.network.load_state_dict(self._first, strict=False)
+
+    def reaching(self, texts: Sequence[str]) -> int:
+        """How many of the texts fill all tokens that the model reads, so that what follows is cut."""
+        pad = getattr(getattr(self.tokenizer, "tokenizer", None), "pad_token_id", None) or 0
+        return sum(int((self.tokenizer(list(batch))[:, -1] != pad).sum()) for batch in batches(texts, 512))
 
     def checkpoint_gradients(self) -> None:
         self._model.set_grad_checkpointing()
@@ -127,6 +146,7 @@ class OpenClipLearner:
         """Configuration, tokenizer and weights, adapters merged: after it nothing is trained any more."""
         from safetensors.torch import save_file
 
+        self._steady()
         model = self.network.merge_and_unload() if self._adapted else self._model
         (folder / CONFIG).write_text(json.dumps(self.config, indent=2) + "\n", encoding="utf-8")
         if hasattr(self.tokenizer, "tokenizer") and hasattr(self.tokenizer.tokenizer, "save_pretrained"):

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.leaks import Seeds
-from eval.ledger import TrainingLedger, Use, write_ledger
+from eval.ledger import TrainingLedger, Use, joined, write_ledger
 from finetune.checkpoints import write_whole
 from finetune.duplicates import Dropped, near_hashes, near_vectors, told, whose
-from finetune.encoder import Material, Say
-from finetune.encoder_config import EncoderConfig, MultiPositive, SigLip
+from finetune.encoder import Material, base_told
+from finetune.encoder_config import EncoderConfig, Model, MultiPositive, SigLip
 from finetune.errors import Problem, WrongData
 from finetune.grouping import spread
 from finetune.manifest import Pair, Split, assign_splits, check_apart, read_pairs
@@ -36,7 +36,7 @@ class Seen:
     split: Split
 
 
-def image_text_material(config: EncoderConfig, work: Path, watch: Progress, say: Say) -> Material:
+def image_text_material(config: EncoderConfig, work: Path, watch: Progress) -> Material:
     """Raises `WrongData` with all that is wrong, by file and line."""
     from finetune.image_text import ImageTextExamples, OpenClipLearner
 
@@ -49,14 +49,15 @@ def image_text_material(config: EncoderConfig, work: Path, watch: Progress, say:
     told_data = [*_counts(seen), *lines]
     if len(shown) < len(held):
         told_data.append(f"Recall is measured on {len(shown)} of {len(held)} validation pairs.")
-    texts = [pair.text for pair in train]
+    texts = list(dict.fromkeys(pair.text for pair in train))
     siglip = isinstance(config.loss, SigLip)
     learner = OpenClipLearner(config.model, texts, work / "architecture", siglip, config.training.seed)
+    told_data += _of_model(config.model, learner, texts)
     labels_too = isinstance(config.loss, MultiPositive) and config.loss.positives == "labels"
     common = (learner.preprocess, learner.tokenizer, config.augment, labels_too)
     return Material(
         learner, ImageTextExamples(train, *common), ImageTextExamples(shown, *common), told_data, _digest(kept),
-        lambda folder: write_ledger(folder, ledger(used)),
+        lambda folder: write_ledger(folder, ledger(used, learner.before)),
     )  # fmt: skip
 
 
@@ -65,11 +66,12 @@ def read_seen(config: EncoderConfig, work: Path, watch: Progress) -> list[Seen]:
     problems: list[Problem] = []
     labels = frozenset(config.data.labels) if config.data.labels is not None else None
     pairs = read_pairs(config.data.manifests, frozenset(config.data.ignore), labels, problems.append)
-    there = list(dict.fromkeys(pair.picture for pair in pairs if pair.picture.is_file()))
+    named = [pair for pair in pairs if pair.picture != pair.file and pair.picture.is_file()]
+    there = list(dict.fromkeys(pair.picture for pair in named))
     looks = look_at(there, work / "looks.jsonl", config.data.workers, watch)
-    for pair in pairs:
-        if pair.picture in looks and looks[pair.picture].wrong and pair.picture != pair.file:
-            problems.append(Problem(pair.file, pair.line, looks[pair.picture].wrong))
+    problems += [
+        Problem(pair.file, pair.line, looks[pair.picture].wrong) for pair in named if looks[pair.picture].wrong
+    ]
     patients = [
         patient_hash(SALT, pair.patient) if pair.patient else looks.get(pair.picture, Look()).whose for pair in pairs
     ]
@@ -78,8 +80,8 @@ def read_seen(config: EncoderConfig, work: Path, watch: Progress) -> list[Seen]:
     if problems:
         raise WrongData(problems)
     units = [who or f"picture {looks[pair.picture].look}" for pair, who in zip(pairs, patients, strict=True)]
-    named = [pair.split for pair in pairs]
-    splits = assign_splits(units, named, config.data.validation, config.training.seed)
+    sides = [pair.split for pair in pairs]
+    splits = assign_splits(units, sides, config.data.validation, config.training.seed)
     rows = zip(pairs, patients, splits, strict=True)
     return [Seen(pair, looks[pair.picture], who, split) for pair, who, split in rows]
 
@@ -140,17 +142,19 @@ def _embedded(pictures: Sequence[Path], encoder: str, watch: Progress) -> NDArra
     return joined(parts, model.dim)
 
 
-def ledger(seen: Sequence[Seen]) -> TrainingLedger:
-    """What a model learnt from, or was chosen on: duplicates that were left out count, as their copies were seen."""
-    salt = secrets.token_bytes(16)
+def ledger(seen: Sequence[Seen], before: TrainingLedger) -> TrainingLedger:
+    """What a model learnt from, or was chosen on: duplicates that were left out count, as their copies were seen.
+    `before`: the ledger of the model it was made from."""
+    salt = bytes.fromhex(before.salt) or secrets.token_bytes(16)
     real = [one for one in seen if one.pair.phantom is None]
     patients = {_hashed(one, salt) for one in real} - {None}
     pictures = list({one.pair.picture: one.look for one in real}.values())
     sources = {one.pair.source for one in real} | ({"synthetic studies"} if len(real) < len(seen) else set())
-    return TrainingLedger(
+    now = TrainingLedger(
         _phantoms(seen), tuple(sorted(sources - {""})), salt.hex(),
         tuple(sorted(str(patient) for patient in patients)), hashes_of(pictures),
     )  # fmt: skip
+    return joined(before, now)
 
 
 def _hashed(one: Seen, salt: bytes) -> str | None:
@@ -184,6 +188,13 @@ def _counts(seen: Sequence[Seen]) -> list[str]:
             lines.append(f"{name.capitalize()}: {len(rows)} pairs, {pictures} pictures, {patients} patients.")
     if unknown := sum(one.patient is None for one in seen):
         lines.append(f"{unknown} pairs name no patient: whether one is on both sides can't be seen there.")
+    return lines
+
+
+def _of_model(model: Model, learner: Any, texts: Sequence[str]) -> list[str]:
+    lines = [line] if (line := base_told(model, learner.before)) else []
+    if long := learner.reaching(texts):
+        lines.append(f"{long} of {len(texts)} training texts fill all the model's tokens: what follows is cut.")
     return lines
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.functional import normalize
 
-from eval.ledger import TrainingLedger, write_ledger
-from finetune.encoder import Material
+from eval.ledger import TrainingLedger, joined, write_ledger
+from finetune.encoder import Material, base_ledger, base_told
 from finetune.encoder_config import EncoderConfig, Model, SigLip
 from finetune.errors import Misconfigured, Problem, WrongData
 from finetune.grouping import alike, numbered, spread
@@ -28,11 +28,8 @@ from retrieval.encoders.transformer import OURS, loading, longest, model_of, ref
 
 SCALE = float(np.log(20))  # a temperature of 0.05
 RECIPE_FILES = (
-    "modules.json",
-    "1_Pooling/config.json",
-    "config_sentence_transformers.json",
-    "sentence_bert_config.json",
-)
+    "modules.json", "1_Pooling/config.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+)  # fmt: skip
 
 
 def text_material(config: EncoderConfig, work: Path) -> Material:
@@ -48,13 +45,15 @@ def text_material(config: EncoderConfig, work: Path) -> Material:
     train, held = (_of(rows, splits, split) for split in ("train", "val"))
     shown = spread(held, config.training.validation_pairs)
     told = [f"Training: {len(train)} pairs. Validation: {len(held)} pairs, {len(shown)} of them for the recall."]
-    learner = TextLearner(
-        config.model, train, work / "architecture", isinstance(config.loss, SigLip), config.training.seed
-    )
-    sources = tuple(sorted({row.source for row in rows} - {""}))
+    if left_out := len(rows) - len(train) - len(held):
+        told.append(f"Left out, split test: {left_out} pairs.")
+    siglip = isinstance(config.loss, SigLip)
+    learner = TextLearner(config.model, train, work / "architecture", siglip, config.training.seed)
+    told += [line] if (line := base_told(config.model, learner.before)) else []
+    ledger = joined(learner.before, TrainingLedger(sources=tuple(sorted({row.source for row in train + held} - {""}))))
     return Material(
         learner, TextExamples(train, learner), TextExamples(shown, learner), told, _digest(rows, splits),
-        lambda folder: write_ledger(folder, TrainingLedger(sources=sources)),
+        lambda folder: write_ledger(folder, ledger),
     )  # fmt: skip
 
 
@@ -96,6 +95,7 @@ class TextLearner:
             with loading(what, "model.name"):
                 encoder, missing = model_of(AutoModel, self._folder, "cpu")
                 refuse_missing(what, [key for key in missing if "pooler." not in key])
+        self.before = base_ledger(self._folder if model.name != "scratch" else None)
         self.tokenizer = AutoTokenizer.from_pretrained(self._folder, **OURS)
         self.length = min(model.length, self.recipe.length or 512, longest(self.tokenizer, encoder, encoder.config))
         for name, parameter in encoder.named_parameters():
@@ -189,7 +189,7 @@ class TextExamples:
         return self._tokens(self._prompts[0], questions), self._tokens(self._prompts[1], passages)
 
     def _tokens(self, prompt: str, texts: Sequence[str]) -> dict[str, Tensor]:
-        ready = [prompt + (text.lower() if self._lower else text) for text in texts]
+        ready = [(prompt + text).lower() if self._lower else prompt + text for text in texts]
         return dict(self._tokenizer(ready, padding=True, truncation=True, max_length=self._length, return_tensors="pt"))
 
     def together(self, numbers: Sequence[int]) -> NDArray[np.bool_]:

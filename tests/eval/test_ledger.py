@@ -22,6 +22,8 @@ from eval.ledger import (
     TrainingLedger,
     drawn,
     hashed_patients,
+    joined,
+    load_ledger,
     read_ledger,
     write_ledger,
 )  # fmt: skip
@@ -129,3 +131,16 @@ def test_a_ledger_leaves_a_models_identity_alone(folder: Path, tmp_path: Path) -
     before = weights_hash(tmp_path), identity("pocket", weights_in(tmp_path))
     write_ledger(tmp_path, TrainingLedger(sources=("anything",)))
     assert (weights_hash(tmp_path), identity("pocket", weights_in(tmp_path))) == before
+
+
+def test_a_model_made_from_another_has_learnt_from_both(tmp_path: Path) -> None:
+    seeds, row = drawn(TRAINING_SEEDS, 3), np.arange(4, dtype=np.uint64)[None]
+    before = TrainingLedger((("training", seeds),), ("a",), "00", ("p",), row)
+    now = TrainingLedger((("training", seeds),), ("b",), "00", ("q", "p"), np.concatenate([row, row + 1]))
+    write_ledger(tmp_path, joined(before, now))
+    both = load_ledger(tmp_path)
+    assert both is not None
+    assert (both.phantoms, both.sources, both.patients) == (before.phantoms, ("a", "b"), ("p", "q"))
+    assert both.pictures.tolist() == [[0, 1, 2, 3], [1, 2, 3, 4]]
+    with pytest.raises(ValueError, match="two salts"):
+        joined(before, TrainingLedger(salt="01"))

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from finetune import losses
-from finetune.contrastive import first_ranks, learning_rate, loss_of
+from finetune.contrastive import learning_rate, loss_of
 from finetune.encoder_config import Loss, Training
-from finetune.grouping import alike, numbered, spread
+from finetune.grouping import alike, first_ranks, numbered, spread
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:

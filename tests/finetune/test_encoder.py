@@ -184,7 +184,10 @@ def test_low_rank_adapters_are_merged_into_a_folder_like_any_other(
 ) -> None:
     told = recipe(pairs, tmp_path / "run", training={"steps": 4, "evaluate_every": 4, "lr": 0.01})
     told |= {"model": {"name": str(whole[0]), "lora": {"rank": 2, "alpha": 4}}, "loss": loss}
-    folder, _ = trained(told)
+    folder, said = trained(told)
+    assert f"Made from {whole[0].name}, whose training data the ledger names, too." in said
+    ledgers = [json.loads((path / "trained_on.json").read_text()) for path in (whole[0], folder)]
+    assert ledgers[0]["patients"] == ledgers[1]["patients"]  # the same salt, so that both can be told apart from others
     before, after = weights(whole[0]), weights(folder)
     assert set(after) - set(before) == ({"logit_bias"} if loss["name"] == "siglip" else set())
     moved = {name for name in before if not after[name].equal(before[name])}
@@ -194,6 +197,26 @@ def test_low_rank_adapters_are_merged_into_a_folder_like_any_other(
     pixels = np.full((32, 32), 90, np.uint8)
     old, new = (load_image_text(str(path)).encode_images([pixels]) for path in (whole[0], folder))
     assert not np.allclose(old, new, atol=1e-4)
+
+
+def test_adapters_taken_up_again_give_the_same_weights(
+    pairs: Path, whole: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    """Broken off between two checkpoints."""
+
+    def broken(phase: str, done: int, total: int) -> None:
+        if phase == "training" and done == 7:
+            raise KeyboardInterrupt
+
+    told = recipe(pairs, tmp_path / "first", training={"steps": 10, "lr": 0.01, "checkpoint_every": 5})
+    told["model"] = {"name": str(whole[0]), "lora": {"rank": 2}}
+    first = weights(trained(told)[0])
+    told["out"] = str(tmp_path / "second")
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder(EncoderConfig.model_validate(told), broken, print)
+    folder, said = trained(told)
+    assert "Going on after step 5 of 10." in said
+    assert all(value.equal(first[name]) for name, value in weights(folder).items())
 
 
 def test_everything_wrong_is_told_before_anything_is_trained(pairs: Path, tmp_path: Path) -> None:
@@ -233,6 +256,13 @@ def test_copies_are_left_out_and_told(pairs: Path, tmp_path: Path) -> None:
         ("25", "11"),
         ("26", "3"),
     ]
+
+
+def test_texts_longer_than_the_model_reads_are_counted(pairs: Path, tmp_path: Path) -> None:
+    told = recipe(pairs, tmp_path / "run", training={"steps": 1})
+    told["model"]["architecture"]["text_cfg"]["context_length"] = 4
+    _, said = trained(told)
+    assert "8 of 8 training texts fill all the model's tokens: what follows is cut." in said
 
 
 def test_too_few_pairs_are_refused(pairs: Path, tmp_path: Path) -> None:
@@ -308,9 +338,12 @@ def test_a_text_encoder_from_scratch_then_adapted(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (folder.parent / "curves.jsonl").read_text().splitlines()]
     best = max(row["question→passage recall@1"] for row in rows if "loss" not in row)
     assert best > 0.3  # of ten or so, where chance finds one
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
     told |= {"out": str(tmp_path / "second"), "model": {"name": str(folder), "lora": {"rank": 2}}}
     told["training"] = {"steps": 2, "batch": 8, "lr": 0.01}
     second, _ = trained(told)
+    assert (second / "1_Pooling" / "config.json").is_file()  # it was trained to be read at its first token
     vectors = [load_text(str(path)).encode_queries(["What shows a cyst?"]) for path in (folder, second)]
     assert vectors[0].shape == vectors[1].shape == (1, 32)
     assert not np.allclose(*vectors, atol=1e-4)
