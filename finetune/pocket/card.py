@@ -1,10 +1,12 @@
 """Model cards of what ships: sources with their licences and the attribution each asks for, the recipe, time taken, and
 figures on what was held back. They are written by the run itself, so that no number in them was typed."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from finetune.curves import Curves
+
+UNJUDGED = {"step", "loss", "minutes"}
 UNCONFIRMED = "known but not re-read while this was made"
 
 
@@ -58,29 +60,28 @@ were mined by rules (NIH) or are of one reader, and every set is small and from 
 would do on your patients, and none was taken by age or sex beyond the tables of the exam."""
 
 
-def card(title: str, what: list[tuple[str, str]], sources: list[str], curves: list[Path], exam: Path | None) -> str:
-    """The card's text. `what`: rows of the table at its head; `curves`: `*.jsonl` of the stages, whose last lines are
-    the figures on what was held back; `exam`: a folder of `consult eval`, whose table is taken over."""
+def card(title: str, what: list[tuple[str, str]], sources: list[str], stages: list[Path], exam: Path | None) -> str:
+    """The card's text. `what`: rows of the table at its head; `stages`: their folders, whose curves
+    end with the figures on what was held back; `exam`: a folder of `consult eval`, whose table is taken over."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in what)
     told = "\n".join(f"| {name} | {SOURCES[name].licence} | {SOURCES[name].attribution} |" for name in sources)
     parts = [f"# {title}\n\n{LIMITS}", f"| | |\n|---|---|\n{rows}"]
     parts.append(f"## Learnt from\n\n| source | licence | attribution |\n|---|---|---|\n{told}")
-    parts += [_figures(curve) for curve in curves if curve.exists()]
+    parts += filter(None, map(_figures, stages))
     if exam and (exam / "table.md").exists():
         parts.append("## Exam\n\n" + _lowered((exam / "table.md").read_text()))
     return "\n\n".join(parts) + "\n"
 
 
-def _figures(curve: Path) -> str:
-    """The last line that was judged, as a table."""
-    lines = [json.loads(line) for line in curve.read_text().splitlines()]
-    judged = [line for line in lines if set(line) - {"step", "loss", "minutes left", "minutes"}]
+def _figures(stage: Path) -> str:
+    """What was judged last, as a table."""
+    judged = [row for row in Curves(stage).rows() if set(row) - UNJUDGED]
     if not judged:
         return ""
-    last = judged[-1]
-    rows = "\n".join(f"| {k} | {v} |" for k, v in last.items() if k not in ("step", "loss", "minutes left", "minutes"))
-    what = "answers' telling words right" if curve.stem == "language" else "mean AUROC"
-    return f"## {curve.stem}: held-back phantoms and pictures, step {last['step']}\n\n| | {what} |\n|---|---|\n{rows}"
+    rows = "\n".join(f"| {name} | {value} |" for name, value in judged[-1].items() if name not in UNJUDGED)
+    what = "answers' telling words right" if stage.name == "language" else "mean AUROC"
+    title = f"## {stage.name}: held-back phantoms and pictures, step {judged[-1]['step']}"
+    return f"{title}\n\n| | {what} |\n|---|---|\n{rows}"
 
 
 def _lowered(markdown: str) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from eval.leaks import picture_hash
 from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, Use, drawn, hashed_patients, write_ledger
 from eval.phantoms import TRAINING_FAMILIES
+from finetune.curves import Curves
 from finetune.pocket import image_text, language, passages
 from finetune.pocket.card import card
 from finetune.pocket.lessons import KINDS, Lesson, Lessons
@@ -163,7 +164,7 @@ class School:
 
     def _stage(self, name: str, modules: dict[str, Any], rng: np.random.Generator) -> Stage:
         steps, _, lr = getattr(self.recipe, name)
-        return Stage(name, self.work, modules, rng, steps, lr)
+        return Stage(self.work / name, modules, rng, steps, lr)
 
     def minutes(self) -> dict[str, float]:
         """How long each stage will take here, from a few steps of each on untrained models."""
@@ -219,7 +220,7 @@ class School:
             ("made by", f"`consult train pocket{''.join(f' --without {name}' for name in self.without)}`"),
             *((f"{name}", self._told(stage)) for stage, name in stages),
         ]
-        curves = [self.work / f"{stage}.jsonl" for stage, _ in stages]
+        curves = [self.work / stage for stage, _ in stages]
         text = card("Pocket vision-language model", what, sources, curves, exam)
         (out / "assistant" / "pocket" / "README.md").write_text(text)
         what = [
@@ -231,7 +232,7 @@ class School:
                            "`fitted.json`: for both encoders with the pocket model, by `consult calibrate`"),
         ]  # fmt: skip
         sources += ["medquad"] * (self.medquad is not None)
-        text = card("Pocket encoders", what, sources, [self.work / "image_text.jsonl"], None)
+        text = card("Pocket encoders", what, sources, [self.work / "image_text"], None)
         (out / "retrieval" / "pocket" / "README.md").write_text(text)
 
     @property
@@ -253,8 +254,7 @@ class School:
 
     def _told(self, stage: str) -> str:
         steps, batch, lr = getattr(self.recipe, stage)
-        lines = [json.loads(line) for line in (self.work / f"{stage}.jsonl").read_text().splitlines()]
-        minutes = sum(line.get("minutes", 0) for line in lines)
+        minutes = sum(row.get("minutes", 0) for row in Curves(self.work / stage).rows())
         return f"{steps} steps of {batch}, peak learning rate {lr:g}, {minutes:.0f} minutes"
 
     def _set(self, matcher: image_text.Matcher, out: Path) -> None:

@@ -4,11 +4,16 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from finetune.checkpoints import Checkpoints
+from finetune.curves import Curves
+
+Judge = Callable[[], dict[str, float]]
 
 
 def device() -> str:
@@ -28,10 +33,9 @@ def schedule(step: int, steps: int) -> float:
 
 @dataclass
 class Stage:
-    """`modules` are trained (what of them requires a gradient), and kept in `folder/name.pt` with the optimiser's and
-    the random generator's state; `name.jsonl` beside it holds the curve."""
+    """`modules` are trained (what of them requires a gradient). `folder` keeps checkpoint and curves; a run of other
+    steps or rate than those kept there is refused."""
 
-    name: str
     folder: Path
     modules: dict[str, Any]
     rng: np.random.Generator
@@ -39,12 +43,17 @@ class Stage:
     lr: float
     weight_decay: float = 0.03
     save_every: float = 120.0  # seconds
+    _curves: Curves = field(init=False)
+    _checkpoints: Checkpoints = field(init=False)
 
-    def run(self, loss_of: Callable[[], Any], judge: Callable[[], dict[str, float]] | None = None) -> None:
+    def __post_init__(self) -> None:
+        self._curves = Curves(self.folder)
+        self._checkpoints = Checkpoints(self.folder, {"steps": self.steps, "lr": self.lr})
+
+    def run(self, loss_of: Callable[[], Any], judge: Judge | None = None) -> None:
         """Trains from where an earlier run stopped. `judge` is asked ten times on the way, and at the end."""
         import torch
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(_groups(parameters, self.weight_decay), lr=self.lr, betas=(0.9, 0.98))
         start, mean = self._resumed(optimizer)
@@ -59,60 +68,47 @@ class Stage:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
-            last, asked = step == self.steps - 1, (step + 1) % max(1, self.steps // 10) == 0
-            if step % 50 == 0 or last or asked:
-                left = (time.time() - began) / (step + 1 - start) * (self.steps - step - 1) / 60
+            done, last = step + 1, step == self.steps - 1
+            judging = last or done % max(1, self.steps // 10) == 0
+            if judging or step % 50 == 0:
                 spent, told = (time.time() - told) / 60, time.time()
-                self._tell(
-                    {
-                        "step": step + 1,
-                        "loss": round(mean, 4),
-                        "minutes": round(spent, 2),
-                        "minutes left": round(left, 1),
-                    },
-                    asked or last,
-                    judge,
-                )
+                left = (told - began) / (done - start) * (self.steps - done) / 60
+                self._tell(done, mean, spent, left, judge() if judge and judging else {})
             if last or time.time() - saved > self.save_every:
-                self._save(optimizer, step + 1, mean)
+                self._save(optimizer, done, mean)
                 saved = time.time()
+        self._curves.draw({"loss": ["loss"]}, self.folder.name)
 
-    @property
-    def file(self) -> Path:
-        return self.folder / f"{self.name}.pt"
-
-    def _tell(self, line: dict[str, float], asked: bool, judge: Callable[[], dict[str, float]] | None) -> None:
-        if asked and judge:
-            line |= judge()
-        print(self.name, f"of {self.steps}:", json.dumps(line), flush=True)
-        with (self.folder / f"{self.name}.jsonl").open("a") as out:
-            out.write(json.dumps(line) + "\n")
+    def _tell(self, step: int, loss: float, minutes: float, left: float, judged: dict[str, float]) -> None:
+        self._curves.append(step, loss=round(loss, 4), minutes=round(minutes, 3), **judged)
+        said = f"loss {loss:.4f}, {left:.0f} min left {json.dumps(judged) if judged else ''}"
+        print(f"{self.folder.name} {step}/{self.steps}: {said}", flush=True)
 
     def _resumed(self, optimizer: Any) -> tuple[int, float]:
         import torch
 
-        if not self.file.exists():
+        kept = self._checkpoints.resume()
+        if kept is None:
             return 0, 0.0
-        kept = torch.load(self.file, map_location=device(), weights_only=False)
         for name, module in self.modules.items():
             module.load_state_dict(kept["modules"][name])
         optimizer.load_state_dict(kept["optimizer"])
         self.rng.bit_generator.state = kept["rng"]
-        torch.set_rng_state(kept["torch"].cpu())
-        print(f"{self.name}: goes on at step {kept['step']} of {self.steps}", flush=True)
+        torch.set_rng_state(kept["torch"])
+        self._curves.rewind(kept["step"])
+        print(f"{self.folder.name}: goes on at step {kept['step']} of {self.steps}", flush=True)
         return int(kept["step"]), float(kept["mean"])
 
     def _save(self, optimizer: Any, step: int, mean: float) -> None:
         import torch
 
-        kept = {
-            "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimizer": optimizer.state_dict(), "rng": self.rng.bit_generator.state, "torch": torch.get_rng_state(),
-            "step": step, "mean": mean,
-        }  # fmt: skip
-        draft = self.file.with_suffix(".draft")
-        torch.save(kept, draft)
-        draft.replace(self.file)
+        self._checkpoints.save(
+            {
+                "modules": {name: module.state_dict() for name, module in self.modules.items()},
+                "optimizer": optimizer.state_dict(), "rng": self.rng.bit_generator.state,
+                "torch": torch.get_rng_state(), "step": step, "mean": mean,
+            }
+        )  # fmt: skip
 
 
 def _groups(parameters: Iterable[Any], decay: float) -> list[dict[str, Any]]:

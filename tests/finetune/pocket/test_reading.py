@@ -20,3 +20,14 @@ def test_values_are_drawn_anew() -> None:
     rng = np.random.default_rng(0)
     values = [value for _ in range(300) for _, value in reading.lesson(rng)[3]]
     assert len(set(values)) > 0.4 * len(values)
+
+
+def test_nothing_is_shared_with_the_exam() -> None:
+    from eval.benchmarks.reading import PROTOCOLS
+
+    def plain(text: str) -> str:
+        return text.lower().replace("{value}", "{v}").replace("{place}", "{p}")
+
+    exam = {plain(text) for p in PROTOCOLS for text in (p.title, *p.passages, *p.questions)}
+    ours = {plain(text) for title, _, passages, asked, _ in reading._FACTS for text in (title, *passages, *asked)}
+    assert not exam & ours

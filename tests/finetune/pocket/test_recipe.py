@@ -52,7 +52,7 @@ def test_a_killed_stage_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> No
                 raise KeyboardInterrupt
             return (model(torch.from_numpy(rng.random((4, 3), np.float32))) - 1).pow(2).mean()
 
-        Stage("stage", folder, {"model": model}, rng, 12, 0.1, save_every=0).run(loss_of)
+        Stage(folder, {"model": model}, rng, 12, 0.1, save_every=0).run(loss_of)
         return model.weight.detach()
 
     with pytest.raises(KeyboardInterrupt):
