@@ -10,6 +10,7 @@ from assistant.citations import resolve
 from assistant.engines.base import Delta, EngineInfo
 from assistant.events import Dropped, EvidenceItem, Sentence
 from assistant.lines import Line
+from assistant.prompting import pictures_of
 from assistant.requests import Request
 from assistant.study import Picture
 
@@ -29,9 +30,7 @@ class Course:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Those of the study, then those of the prior."""
-        prior = self.request.prior
-        return self.request.study.pictures + (prior.pictures if prior else ())
+        return pictures_of(self.request)
 
     @property
     def situation(self) -> Situation:
