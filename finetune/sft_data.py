@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from assistant.errors import BadInput
+from assistant.identity import patient_named
 from assistant.imaging import read_study
 from assistant.study import Study
 from assistant.tasks.diagnosis import DIAGNOSIS
@@ -105,10 +106,7 @@ class Row:
     split: Split
     trace: Trace
     digest: str  # of the line and its pictures' pixels
-
-    @property
-    def patient(self) -> str | None:
-        return self.trace.patient
+    patient: str | None = None  # as the source names them, not hashed: never told, never written
 
 
 def read_rows(data: Data, salt: bytes, seed: int, report: Report, progress: Progress = no_progress) -> list[Row]:
@@ -184,26 +182,28 @@ def listed(paths: str | list[str]) -> list[str]:
 
 def study_of(file: Path, line: Line, salt: bytes) -> tuple[Study, Study | None]:
     """The study and the prior, read from their files as a request's are. Raises `BadInput`."""
-    prior = _study(file, listed(line.prior), line, salt) if line.prior else None
-    return _study(file, listed(line.image), line, salt), prior
+    prior = _study(file, listed(line.prior), line, salt)[0] if line.prior else None
+    return _study(file, listed(line.image), line, salt)[0], prior
 
 
-def _study(file: Path, names: Sequence[str], line: Line, salt: bytes) -> Study:
+def _study(file: Path, names: Sequence[str], line: Line, salt: bytes) -> tuple[Study, str | None]:
+    """The study and what the source calls its patient."""
     paths = [file.parent / name for name in names]
     if any(not path.is_file() for path in paths):
         raise BadInput("its image is not there")
-    study, _ = read_study(paths, standard_display=line.standard_display, salt=salt)
+    study, identity = read_study(paths, standard_display=line.standard_display, salt=salt)
     pictures = (
         replace(picture, modality=line.modality or picture.modality, view=line.view or picture.view)
         for picture in study.pictures
     )
-    patient = patient_hash(salt, str(line.patient)) if line.patient not in (None, "") else study.patient
-    return replace(study, pictures=tuple(pictures), patient=patient)
+    who = str(line.patient) if line.patient not in (None, "") else patient_named(identity)
+    return replace(study, pictures=tuple(pictures), patient=patient_hash(salt, who) if who else None), who
 
 
 def _row(file: Path, number: int, line: Line, salt: bytes, report: Report) -> Row | None:
     try:
-        study, prior = study_of(file, line, salt)
+        study, who = _study(file, listed(line.image), line, salt)
+        prior = _study(file, listed(line.prior), line, salt)[0] if line.prior else None
     except BadInput as error:
         report(Problem(file, number, str(error)))
         return None
@@ -212,7 +212,7 @@ def _row(file: Path, number: int, line: Line, salt: bytes, report: Report) -> Ro
     pictures = study.pictures + (prior.pictures if prior else ())
     seen = trace(f"{file.name}:{number}", [picture.pixels for picture in pictures], study.patient, line.phantoms)
     content = json.dumps([line.model_dump(), *(picture.sha256 for picture in pictures)], sort_keys=True)
-    return Row(file, number, line, line.split or "train", seen, hashlib.sha256(content.encode()).hexdigest())
+    return Row(file, number, line, line.split or "train", seen, hashlib.sha256(content.encode()).hexdigest(), who)
 
 
 def _placed(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
@@ -226,12 +226,12 @@ def unit_of(row: Row) -> str:
     """Whose sample it is: a patient, else the picture itself; of synthetic studies the phantom."""
     if row.trace.phantoms:
         return row.trace.phantoms[0].name
-    return row.patient or row.trace.sha256[0]
+    return row.trace.patient or row.trace.sha256[0]
 
 
 def _drawn(row: Row, share: float, seed: int) -> Split:
     # By what the source calls the patient: the hash's salt is this machine's own.
-    unit = str(row.told.patient) if row.told.patient not in (None, "") else unit_of(row)
+    unit = row.patient or unit_of(row)
     digest = hashlib.sha256(f"{seed}:{unit}".encode()).digest()
     return "val" if int.from_bytes(digest[:8]) < share * 2**64 else "train"
 

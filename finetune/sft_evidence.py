@@ -58,7 +58,7 @@ class Lookup:
         the rows it is asked about, `Misconfigured` when there is no library or encoder."""
         chosen = [row for row in rows if _drawn(f"{self.seed}:{row.digest}") < self.how.share]
         found: Found = {}
-        for place, (encoder, own) in enumerate(assigned(chosen, self.how, self.salt).items()):
+        for place, (encoder, own) in enumerate(assigned(chosen, self.how).items()):
             if own:
                 with _retriever(self.how, encoder, self.folder / f"library-{place}", progress) as retriever:
                     found |= self._look_up(retriever, encoder, own, progress)
@@ -105,10 +105,10 @@ def kin_pictures(rows: Sequence[Row], library: Library, salt: bytes) -> dict[str
     return {row: tuple(sorted(pictures)) for row, pictures in found.items()}
 
 
-def assigned(rows: Sequence[Row], how: Retrieval, salt: bytes) -> dict[str, list[Row]]:
+def assigned(rows: Sequence[Row], how: Retrieval) -> dict[str, list[Row]]:
     """Which image encoder looks each row up: one that has not seen it, by a hash where several haven't. An encoder
     without a ledger is taken as one that has seen none, unless it is cross-fitted. Raises `LeakFound`."""
-    training = Seen("the training data", tuple(row.trace for row in rows), salt.hex())
+    training = Seen("the training data", tuple(replace(row.trace, patient=row.patient) for row in rows))
     seen = {}
     for name in how.encoders:
         folder = encoder_folder(name, "image_text")

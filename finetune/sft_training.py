@@ -202,7 +202,7 @@ def estimated(trainer: Any, steps: int) -> float:
     if arguments.gradient_checkpointing:
         trainer.model.gradient_checkpointing_enable(arguments.gradient_checkpointing_kwargs)
     count = min(arguments.per_device_train_batch_size, len(trainer.train_dataset))
-    taken = 0.0
+    trainer.current_gradient_accumulation_steps, taken = arguments.gradient_accumulation_steps, 0.0
     for _ in range(2):
         started = time.perf_counter()
         batch = trainer.data_collator([trainer.train_dataset[n] for n in range(count)])
