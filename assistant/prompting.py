@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numpy.typing import NDArray
 
 from assistant.budget import Piece, fit
+from assistant.checks import Situation
 from assistant.engines.base import EngineInfo, Prompt, Sampling
 from assistant.events import DomainVerdict
 from assistant.requests import AskRequest, Request
@@ -20,6 +21,14 @@ AROUND_A_PART, AROUND_A_PICTURE = 2, 24  # tokens that the layout spends beside 
 def pictures_of(request: Request) -> tuple[Picture, ...]:
     """Of the study, then of the prior."""
     return request.study.pictures + (request.prior.pictures if request.prior else ())
+
+
+def situation_of(request: Request) -> Situation:
+    """What the checks must know of the request."""
+    pictures = pictures_of(request)
+    known = all(picture.orientation for picture in pictures)  # a lateral view shows no side, and hides none
+    sides = known and any(picture.shows_sides for picture in pictures)
+    return Situation(sides=sides, prior=request.prior is not None)
 
 
 def query_of(request: Request, embeddings: NDArray, verdicts: Sequence[Domain | DomainVerdict]) -> Query:

@@ -17,7 +17,7 @@ from finetune.curves import Curves
 from finetune.errors import BadInput, Problem, WrongData
 from finetune.sft_config import SftConfig
 from finetune.sft_data import Report, Row, read_rows
-from finetune.sft_samples import Maker, Reader, answer_lines, request_of
+from finetune.sft_samples import Maker, Reader, answer_lines
 from retrieval.db import salt_of
 from retrieval.embed import Progress, no_progress
 
@@ -70,15 +70,15 @@ def prepared_rows(config: SftConfig, salt: bytes, progress: Progress = no_progre
     if not any(row.split == "train" for row in rows):
         raise BadInput("There is no sample to learn from: no line is in split train.")
     reader = Reader.open(config.model)
-    _check_answers(config, rows, salt, reader, problems.append)
+    _check_answers(config, rows, reader, problems.append)
     if problems:
         raise WrongData(problems)
     return rows, reader
 
 
-def _check_answers(config: SftConfig, rows: Sequence[Row], salt: bytes, reader: Reader, report: Report) -> None:
+def _check_answers(config: SftConfig, rows: Sequence[Row], reader: Reader, report: Report) -> None:
     for row in rows:
-        lines, withheld = answer_lines(row, request_of(row, salt, config.max_answer), reader.info)
+        lines, withheld = answer_lines(row, config.data.cite_image)
         size = reader.count(["\n".join(lines)])[0]
         if not lines:
             why = f"serving would withhold all {withheld} sentences" if withheld else "it has no sentence"

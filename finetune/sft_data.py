@@ -19,9 +19,12 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from assistant.checks import Situation
 from assistant.errors import BadInput
 from assistant.identity import patient_named
 from assistant.imaging import read_study
+from assistant.prompting import situation_of
+from assistant.requests import Request
 from assistant.study import Study
 from assistant.tasks.diagnosis import DIAGNOSIS
 from assistant.tasks.report import REPORT
@@ -106,6 +109,7 @@ class Row:
     split: Split
     trace: Trace
     digest: str  # of the line and its pictures' pixels
+    situation: Situation  # of its request, for the checks of sentences
     patient: str | None = None  # as the source names them, not hashed: never told, never written
 
 
@@ -212,7 +216,9 @@ def _row(file: Path, number: int, line: Line, salt: bytes, report: Report) -> Ro
     pictures = study.pictures + (prior.pictures if prior else ())
     seen = trace(f"{file.name}:{number}", [picture.pixels for picture in pictures], study.patient, line.phantoms)
     content = json.dumps([line.model_dump(), *(picture.sha256 for picture in pictures)], sort_keys=True)
-    return Row(file, number, line, line.split or "train", seen, hashlib.sha256(content.encode()).hexdigest(), who)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    situation = situation_of(Request(study=study, prior=prior))
+    return Row(file, number, line, line.split or "train", seen, digest, situation, who)
 
 
 def _placed(rows: Sequence[Row], share: float, seed: int) -> list[Row]:

@@ -15,6 +15,7 @@ from finetune.curves import Curves
 from finetune.sft_config import SftConfig
 from finetune.sft_data import Row, unit_of
 from finetune.sft_samples import Reader
+from retrieval.db import patient_hash
 
 _CARD = """# {title}
 
@@ -42,6 +43,8 @@ def write_output(
     config: SftConfig, reader: Reader, trainer: Any, rows: Sequence[Row], facts: Mapping[str, Any], curves: Curves
 ) -> Path:
     """Writes the folder whole or not at all, and returns it."""
+    from transformers import AutoConfig
+
     folder = target(config)
     draft = folder.with_name(f".{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
@@ -50,6 +53,8 @@ def write_output(
     if config.method != "full" and config.lora.merge:
         model = model.merge_and_unload()
     model.config.use_cache = True
+    if config.whole:
+        model.to(AutoConfig.from_pretrained(reader.source).dtype or model.dtype)  # as its weights were stored
     model.save_pretrained(draft)
     reader.processor.save_pretrained(draft)
     card = {
@@ -74,18 +79,23 @@ def target(config: SftConfig) -> Path:
 
 def ledger_of(config: SftConfig, reader: Reader, rows: Sequence[Row]) -> TrainingLedger:
     """All patients, phantoms and pictures of training and validation; of a whole model also what it was made from has
-    seen. Patients of two ledgers can't be joined (their salts differ): then the older ledger stays beside this one."""
+    seen, whose ledger's salt then keys all patients."""
     phantoms: list[tuple[Use, Any]] = [
         ("training" if row.split == "train" else "validation", seeds) for row in rows for seeds in row.trace.phantoms
     ]
     hashes = [row.trace.hashes for row in rows if not row.trace.phantoms]
-    salt, patients = hashed_patients(row.patient for row in rows if row.patient and not row.trace.phantoms)
+    named = [row.patient for row in rows if row.patient and not row.trace.phantoms]
+    salt, patients = hashed_patients(named)
     sources = {row.told.source or row.file.name for row in rows if not row.trace.phantoms}
     if config.whole:
         before = read_ledger(reader.source) if isinstance(reader.source, Path) else None
         for one in before.traces if before else ():
             phantoms += [("training", seeds) for seeds in one.phantoms]
-            hashes += [one.hashes] if len(one.hashes) else []
+            hashes.append(one.hashes)
+        if before and before.salt:
+            known = {one.patient for one in before.traces if one.patient}
+            salt = before.salt
+            patients = tuple(sorted(known | {patient_hash(bytes.fromhex(salt), who) for who in named}))
         sources.add(f"what {reader.name} learnt from{'' if before else ', which it does not declare'}")
     return TrainingLedger(
         tuple(dict.fromkeys(phantoms)),

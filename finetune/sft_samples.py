@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from assistant.checks import withhold
-from assistant.course import Course
 from assistant.engines.base import EngineInfo, Prompt
 from assistant.engines.card import Card, harmless, prepared, read_card
 from assistant.engines.chat import chat, rendered
@@ -25,7 +24,7 @@ from assistant.tasks import task_of
 from assistant.tasks.base import quoted
 from eval.benchmarks.criteria import asked
 from finetune.errors import Misconfigured
-from finetune.sft_data import Row, study_of
+from finetune.sft_data import SECTIONS, Row, study_of
 
 GUIDELINE = "guideline"
 
@@ -122,7 +121,7 @@ class Maker:
         sizes = self.reader.count([text for _, text, _ in draft.parts()])
         prompt, kept, dropped = composed(draft, request, sizes, self.reader.info)
         seen = [item for item in draft.evidence if f"evidence {item.number}" in kept]
-        lines, withheld = answer_lines(row, request, self.reader.info, self.cite_image)
+        lines, withheld = answer_lines(row, self.cite_image)
         return Sample(prompt, harmless("\n".join([*lines, *_citing(row, seen)])), withheld, dropped)
 
     def example(self, row: Row) -> dict[str, Any]:
@@ -136,16 +135,15 @@ class Maker:
         }
 
 
-def answer_lines(row: Row, request: Request, info: EngineInfo, cite_image: bool = True) -> tuple[list[str], int]:
+def answer_lines(row: Row, cite_image: bool = True) -> tuple[list[str], int]:
     """The answer's sentences as `[section] sentence [image]`, and how many were left out since serving would withhold
     them. A plain answer rests on the picture when `cite_image`; one that marks sources itself is left as it is."""
-    task, situation = task_of(request), Course(request, info).situation
     plain = "[image]" not in row.told.said.lower() and row.told.task != "criteria"
     said = f"{row.told.said}." if row.told.task == "criteria" else row.told.said
     lines, withheld = [], 0
     for raw in said.splitlines():
-        for sentence in parse(_capital(raw), task.sections):
-            if withhold(sentence, situation):
+        for sentence in parse(_capital(raw), SECTIONS[row.told.task]):
+            if withhold(sentence, row.situation):
                 withheld += 1
             else:
                 lines.append(_line(sentence, sentence.image or (plain and cite_image)))

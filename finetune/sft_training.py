@@ -198,21 +198,21 @@ def estimated(trainer: Any, steps: int) -> float:
     """Seconds that `steps` will take, by one sample batch forwards and backwards, the second time; changes nothing."""
     import torch
 
-    arguments, drawn = trainer.args, torch.get_rng_state()
+    arguments = trainer.args
     if arguments.gradient_checkpointing:
         trainer.model.gradient_checkpointing_enable(arguments.gradient_checkpointing_kwargs)
     count = min(arguments.per_device_train_batch_size, len(trainer.train_dataset))
     trainer.current_gradient_accumulation_steps, taken = arguments.gradient_accumulation_steps, 0.0
-    for _ in range(2):
-        started = time.perf_counter()
-        batch = trainer.data_collator([trainer.train_dataset[n] for n in range(count)])
-        trainer.training_step(trainer.model, batch)
-        taken = time.perf_counter() - started
-        trainer.model.zero_grad(set_to_none=True)
+    with torch.random.fork_rng():
+        for _ in range(2):
+            started = time.perf_counter()
+            batch = trainer.data_collator([trainer.train_dataset[n] for n in range(count)])
+            trainer.training_step(trainer.model, batch).item()
+            taken = time.perf_counter() - started
+            trainer.model.zero_grad(set_to_none=True)
     for mode in trainer._metrics.values():  # trl's running means shall not know of it
         mode.clear()
     trainer._total_train_tokens = 0
-    torch.set_rng_state(drawn)
     return taken * arguments.gradient_accumulation_steps * steps
 
 

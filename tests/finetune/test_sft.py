@@ -1,6 +1,7 @@
 """Thirty steps of each method on a tiny model: it learns, a killed run ends the same, and what is written answers."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,10 @@ def test_full_tuning_is_repeatable_and_a_killed_run_ends_the_same(tmp_path: Path
     assert seen is not None
     assert {trace.phantoms[0].first for trace in seen.traces} == set(range(FIRST_SEED, FIRST_SEED + 5))
     assert answered(LocalEngine(str(whole)), manifest)
+    written = (whole / "model.safetensors").read_bytes()
+    shutil.rmtree(whole)  # killed after the last step, before anything was written
+    assert run(config_of(tmp_path / "whole", model, manifest), say=said.append) == whole
+    assert (whole / "model.safetensors").read_bytes() == written
     frozen, tuned = weights(model), weights(whole)
     moved = {name for name, value in tuned.items() if not value.equal(frozen[name])}
     assert moved
