@@ -114,18 +114,22 @@ def _losses(curves: Curves) -> str:
     return f"{first:.3f} after step {at}, best {best:.3f} after step {where}, which was kept"
 
 
+def _use(config: SftConfig) -> str:
+    name = config.out.name
+    if config.whole:
+        return f'```toml\n[engine]\nmodel = "{target(config)}"\n```'
+    return (
+        f'```toml\n[engine]\nmodel = "{config.model}"\nadapters = {{{name} = "{target(config)}"}}\n```\n\n'
+        f"A request names it: `consult ask --adapter {name}`."
+    )
+
+
 def _card(config: SftConfig, rows: Sequence[Row], facts: Mapping[str, Any], curves: Curves) -> str:
     training = [row for row in rows if row.split == "train"]
     tasks = Counter(row.told.task for row in training)
     units = {unit_of(row) for row in training}
-    name = config.out.name
-    key, value = ("model", f"{name}/model") if config.whole else ("adapters", f'{{{name} = "{name}/adapter"}}')
-    base = "" if config.whole else f'model = "{config.model}"\n'
-    use = f"```toml\n[engine]\n{base}{key} = {value if not config.whole else json.dumps(value)}\n```\n"
-    if not config.whole:
-        use += f"\nA request names it: `consult ask --adapter {name}`."
     return _CARD.format(
-        title=name,
+        title=config.out.name,
         base=config.model,
         method=config.method if config.method == "full" else f"{config.method}, rank {config.lora.rank}",
         parts=", ".join(config.tune),
@@ -141,5 +145,5 @@ def _card(config: SftConfig, rows: Sequence[Row], facts: Mapping[str, Any], curv
         seed=config.training.seed,
         loss=_losses(curves),
         ledger=f"`{LEDGER}` holds hashes of the patients and pictures: keep it in the house, beside the weights.",
-        use=use,
+        use=_use(config),
     )

@@ -19,7 +19,7 @@ from finetune.sft_data import Row
 from finetune.sft_samples import Maker, Reader
 from retrieval.embed import Progress
 
-_PROJECTOR = re.compile(r"(?:^|[._])(?:merger|projector|connector|deepstack_merger_list|aligner)(?:[._]|$)|projector")
+_PROJECTOR = re.compile(r"merger|projector|connector|aligner")
 
 
 def load_model(config: SftConfig, reader: Reader) -> Any:
@@ -89,7 +89,6 @@ def trainer_of(
 ) -> Any:
     """trl's trainer. Pictures are read when their sample's turn comes."""
     from datasets import Dataset
-    from trl import SFTTrainer
 
     def dataset(split: str) -> Any:
         own = [row for row in rows if row.split == split]
@@ -101,7 +100,7 @@ def trainer_of(
         return Dataset.from_dict({"row": list(range(len(own)))}).with_transform(read) if own else None
 
     processor = maker.reader.processor
-    return SFTTrainer(
+    return _tuner()(
         model=model,
         args=_arguments(config, rows),
         train_dataset=dataset("train"),
@@ -110,6 +109,32 @@ def trainer_of(
         peft_config=adapters(config, model),
         callbacks=[_watching(curves, progress)],
     )
+
+
+def _tuner() -> Any:
+    from trl import SFTTrainer
+
+    class Tuner(SFTTrainer):  # type: ignore[misc]
+        """Takes up whole models as transformers saves them, under names that are not the module's own for many
+        vision-language models: the stock trainer passes over those with a warning, and goes on from other weights."""
+
+        def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+            if hasattr(self.model, "peft_config"):
+                super()._load_from_checkpoint(resume_from_checkpoint, model)
+            else:
+                _take_up(self.model, resume_from_checkpoint)
+
+        def _load_best_model(self) -> None:
+            if hasattr(self.model, "peft_config"):
+                super()._load_best_model()
+            else:
+                _take_up(self.model, self.state.best_model_checkpoint)
+
+    return Tuner
+
+
+def _take_up(model: Any, folder: str) -> None:
+    model.load_state_dict(type(model).from_pretrained(folder, dtype=model.dtype).state_dict())
 
 
 def steps_of(config: SftConfig, rows: Sequence[Row]) -> int:

@@ -44,7 +44,7 @@ def write_model(folder: Path) -> Path:
     for key, value in {**text, "num_key_value_heads": 2, "layer_types": ["full_attention"] * 2}.items():
         setattr(config.text_config, key, value)
     config.text_config.rope_parameters["mrope_section"] = [2, 3, 3]
-    for key, value in {"embed_dim": 16, "hidden_size": 32, "depth": 1, "num_heads": 2}.items():
+    for key, value in {"embed_dim": 32, "hidden_size": 32, "depth": 1, "num_heads": 2}.items():
         setattr(config.vision_config, key, value)
     config.dtype = torch.float32
     model = Qwen2VLForConditionalGeneration(config)

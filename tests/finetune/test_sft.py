@@ -31,6 +31,11 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_samples(tmp_path_factory.mktemp("samples"))
 
 
+def killed(what: str, done: int, total: int) -> None:
+    if what == "training" and done == 15:
+        raise KeyboardInterrupt
+
+
 def losses(out: Path, name: str = "loss") -> list[float]:
     rows = [json.loads(line) for line in (out / "curves.jsonl").read_text().splitlines()]
     return [row[name] for row in rows if name in row]
@@ -53,10 +58,6 @@ def test_full_tuning_is_repeatable_and_a_killed_run_ends_the_same(tmp_path: Path
     said: list[str] = []
     whole = run(config_of(tmp_path / "whole", model, manifest), say=said.append)
     broken = config_of(tmp_path / "broken", model, manifest)
-
-    def killed(what: str, done: int, total: int) -> None:
-        if what == "training" and done == 15:
-            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(broken, killed, said.append)
@@ -98,7 +99,11 @@ def weights(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_an_adapter_learns_and_answers_on_its_model(tmp_path: Path, model: Path, manifest: Path, method: str) -> None:
     out = tmp_path / method
-    folder = run(config_of(out, model, manifest, method=method, lora=LORA), say=lambda line: None)
+    config, said = config_of(out, model, manifest, method=method, lora=LORA), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        run(config, killed, said.append)
+    folder = run(config, say=said.append)
+    assert "Goes on after step 10 of 30." in said
     assert folder == out / "adapter"
     assert losses(out, "validation loss")[-1] < losses(out)[0]
     engine = LocalEngine(str(model), "nf4" if method == "qlora" else "none", {"tuned": folder})
