@@ -35,12 +35,9 @@ bench: $(STAMP)  ## one ask against the bare engine call, one search against the
 soak: $(STAMP)  ## long load and kill campaigns, by hand
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
-# MEDQUAD=folder with medquad.jsonl and questions.jsonl, which the shipped text encoder learnt from too.
-pocket: $(STAMP)  ## train the bundled models anew (over an hour on 2 cores)
-	$(BIN)/python -m finetune.pocket.image_text --out retrieval/pocket/image_text
-	$(BIN)/python -m finetune.pocket.passages --out retrieval/pocket/text $(if $(MEDQUAD),--medquad $(MEDQUAD))
-	$(BIN)/python -m finetune.pocket.language --out assistant/pocket
-	$(BIN)/consult calibrate --write retrieval/pocket/fitted.json
+# DATA=folder with the sources of real pictures and text/medquad.jsonl; without it phantoms and cards alone teach.
+pocket: $(STAMP)  ## train the bundled models anew into out/shipped (it says how long; killed, it goes on)
+	$(BIN)/consult train pocket $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

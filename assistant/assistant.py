@@ -27,7 +27,11 @@ from retrieval.types import Domain, Query
 from retrieval.weigh import Selection
 
 NOTHING_RELEVANT = "Nothing relevant was found in the knowledge base: what follows rests on the picture alone."
-DEMONSTRATION = "Answered by a demonstration model that has seen synthetic pictures only: not for clinical use."
+_KINDS = {
+    "chest_xray": "chest radiographs", "brain_mri": "MRI of the brain", "fundus": "photographs of the fundus",
+    "blood": "blood smears",
+}  # fmt: skip
+DEMONSTRATION = "Answered by a small demonstration model: not for clinical use."
 
 
 class Assistant:
@@ -208,7 +212,7 @@ def _unfit(number: int, verdict: DomainVerdict, info: EngineInfo) -> list[Defect
 
 
 def _plain(domain: str) -> str:
-    return {"chest_xray": "chest radiographs"}.get(domain, domain.replace("_", " "))
+    return _KINDS.get(domain, domain.replace("_", " "))
 
 
 def _verdict(domain: Domain) -> DomainVerdict:

@@ -64,8 +64,8 @@ class Worker:
     @property
     def encoders(self) -> Encoders:
         """All of them, with what was fitted for them. Raises `Misconfigured`."""
-        fitted = self._settings.encoders.names.fitted()
-        return Encoders(self.image_text, self.text, fitted, self._seeing, self._reading, self._reranker)
+        names = self._settings.encoders.names
+        return Encoders(self.image_text, self.text, names.fitted(), self._seeing, self._reading, self._reranker, names)
 
     @property
     def pid(self) -> int | None:

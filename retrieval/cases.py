@@ -104,7 +104,7 @@ def _line(row: Any, folder: Path) -> CaseLine:
     picture = row.get("image") or row.get("file")
     if not isinstance(picture, str):
         raise BadLine("names no image")
-    report = _report(row.get("report"))
+    report = report_text(row.get("report"))
     if not report:
         raise BadLine("has no report", folder / picture)
     taken = next((taken_of(row[key], key in COUNTED) for key in TAKEN if row.get(key) not in (None, "")), "")
@@ -117,7 +117,7 @@ def _line(row: Any, folder: Path) -> CaseLine:
         report=report,
         patient=str(patient) if patient not in (None, "") else None,
         domain=row.get("domain") or None,
-        labels=_labels(found),
+        labels=label_names(found),
         source=str(row.get("source") or ""),
         taken=taken,
     )
@@ -143,14 +143,14 @@ def taken_of(value: Any, counted: bool = False) -> str | None:
     return None
 
 
-def _report(report: Any) -> str:
+def report_text(report: Any) -> str:
     if isinstance(report, dict):
         parts = [(str(name), str(text).strip()) for name, text in report.items() if text]
         return "\n".join(f"{name.replace('_', ' ').capitalize()}: {text}" for name, text in parts if text)
     return report.strip() if isinstance(report, str) else ""
 
 
-def _labels(found: Any) -> tuple[str, ...]:
+def label_names(found: Any) -> tuple[str, ...]:
     """Names, whether given as a list of names, of objects that carry one, or as an object of name → detail."""
     if not isinstance(found, list | dict):
         return ()

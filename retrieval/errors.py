@@ -6,7 +6,8 @@
     │   ├── PatientMismatch       assistant/errors.py
     │   ├── TooLarge              assistant/errors.py
     │   ├── UnreadableDocument    a knowledge file that can't be read
-    │   └── LeakFound             eval/errors.py
+    │   ├── LeakFound             eval/errors.py
+    │   └── WrongData             finetune/errors.py
     ├── NotFound                  a document, run or study that isn't there (404)
     ├── Misconfigured             settings, model folder or index don't fit together (500, exit code 3)
     │   └── EncoderMismatch       the index was built with another encoder

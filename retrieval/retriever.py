@@ -13,14 +13,17 @@ from retrieval.embed import indexed_text, passage_text
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.bundle import Encoders
 from retrieval.errors import Misconfigured
-from retrieval.legs import IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
+from retrieval.legs import BM25, IMAGE_PASSAGE, RERANKED, compares, fused, legs_of
 from retrieval.library import Library
 from retrieval.pairs import paired, with_earlier
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
+from retrieval.store.bm25 import Bm25
+from retrieval.store.words import normalise
 from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, selected, share, sources_first
 
+FITTED_ON = 75  # passages: the bundled cards, on which the floor was fitted for BM25's raw / (raw + 10)
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
 
@@ -65,8 +68,25 @@ class Retriever:
     def search(self, query: Query, text: str, legs: Sequence[Leg]) -> list[Hit]:
         """What the legs find, in the order they vote for; the reranker, where there is one, votes too."""
         found = self.store.search(legs, Filter(query.domains, query.patient, query.sha256, query.all_editions))
-        ordered = fused(found, legs)
+        ordered = fused(self._reworded(found, legs), legs)
         return fused(self._reranked(text, ordered), legs) if self.encoders.reranker else ordered
+
+    def _reworded(self, hits: Sequence[Hit], legs: Sequence[Leg]) -> list[Hit]:
+        """In a library about one thing the very words it is about weigh nothing: BM25 of one that is smaller than that
+        on which its relevance was fitted is counted here, as though it were as large."""
+        asked = [leg.query for leg in legs if leg.name == BM25 and isinstance(leg.query, str)]
+        if not asked or self.library.counts()["passages"] >= FITTED_ON:
+            return list(hits)
+        index, names = Bm25(least=FITTED_ON), self.library.names_of()
+        for passage in self.library.passages():
+            index.add(passage.id, normalise(indexed_text(passage, names.get(passage.document_id, ()))))
+        counted = index.scores(normalise(asked[0]))
+        return [
+            replace(hit, scores={**hit.scores, BM25: counted[hit.id]})
+            if BM25 in hit.scores and hit.id in counted
+            else hit
+            for hit in hits
+        ]
 
     def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
         """The first passages with what the reranker says of them, if there is one and something to read."""

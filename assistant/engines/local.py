@@ -210,8 +210,7 @@ def source_of(model: str) -> Path | str:
         folder = pocket_folder()
         if not (folder / "config.json").is_file():
             raise Misconfigured(
-                "The pocket model isn't there; reinstall the package or train it: "
-                "`python -m finetune.pocket.language --out assistant/pocket`."
+                "The pocket model isn't there; reinstall the package or train it: `consult train pocket`."
             )
         return folder
     folder = Path(model).expanduser()

@@ -98,6 +98,7 @@ def main(rounds: Annotated[int, typer.Option(min=4, help="asks to time")] = 20) 
 
         whole, bare, stages = asyncio.run(everything())
     ratio = statistics.median(whole) / statistics.median(bare)
+    first = stages.pop("first_sentence", [])
     table = Table("stage", "median ms", "share of the whole")
     for stage, seconds in stages.items():
         middle = statistics.median(seconds)
@@ -106,6 +107,9 @@ def main(rounds: Annotated[int, typer.Option(min=4, help="asks to time")] = 20) 
     console.print(table)
     console.print(f"whole {1000 * statistics.median(whole):.0f} ms, bare {1000 * statistics.median(bare):.0f} ms")
     console.print(f"ratio whole / bare: {ratio:.3f} over {len(whole)} asks")
+    if first:
+        told = f"median {1000 * statistics.median(first):.0f} ms, slowest {1000 * max(first):.0f} ms"
+        console.print(f"first sentence, checked and released: {told} of {len(first)} answers")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from eval.metrics import calibration, classify, references
 
 WITH, WITHOUT, DAMAGED = "with", "without", "other picture"
 SENSITIVITY = 0.9  # of the operating point, which is chosen on the items themselves: an upper bound
+GAIN = "accuracy with minus without references"
 AUROC, SPECIFICITY = "AUROC, yes against no", f"specificity at sensitivity {SENSITIVITY:g}, yes against no"
 
 
@@ -68,6 +69,7 @@ class Closed(Benchmark):
             "specificity": mean_of("right", lambda row: not row["truth"]),
             "F1": _paired("truth", "said", classify.f1),
             "balanced accuracy without references": balanced_without,
+            GAIN: gain,
             "answered": mean_of("answered"),
             AUROC: _paired("truth", "p", classify.auroc),
             SPECIFICITY: specificity_at,
@@ -113,6 +115,12 @@ def balanced_without(rows: Sequence[Scores]) -> float:
     truth = [row["truth"] for row in rows]
     said = [row["truth"] if row["right_without"] else not row["truth"] for row in rows]
     return classify.balanced_accuracy(truth, said)
+
+
+def gain(rows: Sequence[Scores]) -> float:
+    """Paired: the same items, asked both ways. An item to which no reference was shown is alike in both."""
+    gained = [int(row["right"]) - int(row["right_without"]) for row in rows]
+    return sum(gained) / len(gained) if gained else float("nan")
 
 
 def specificity_at(rows: Sequence[Scores]) -> float:

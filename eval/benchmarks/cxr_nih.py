@@ -1,5 +1,5 @@
 """NIH ChestX-ray14 (Wang et al. 2017): is a finding there or not, on real radiographs. Labels were mined from reports
-by rules and err either way.
+by rules and err either way. Where lines of `studies.jsonl` name a `split`, those of val and test are asked.
 
 The folder holds `studies.jsonl` (`id`, `image`, `patient`, `labels`, `view`, `age`, `sex`), or, as published,
 `Data_Entry_2017.csv` and `images/`; of the latter, where `test_list.txt` is there, what it names.
@@ -16,7 +16,7 @@ from assistant.requests import AskRequest
 from assistant.study import STANDARD_RADIOGRAPH
 from eval.benchmarks.closed import Closed, ClosedItem
 from eval.benchmarks.common import age_band
-from eval.benchmarks.folder import Entry, Look, entries, file_in, sample, study
+from eval.benchmarks.folder import Entry, Look, entries, file_in, held_out, sample, study
 
 TERMS = {
     "atelectasis": "atelectasis", "cardiomegaly": "an enlarged heart", "consolidation": "consolidation",
@@ -29,6 +29,9 @@ LABELS = {  # those that the labeller tells apart
     "effusion": "Pleural Effusion", "infiltration": "Lung Opacity", "mass": "Lung Lesion", "nodule": "Lung Lesion",
     "pleural thickening": "Pleural Other", "pneumonia": "Pneumonia", "pneumothorax": "Pneumothorax",
 }  # fmt: skip
+
+
+NEEDS = "a folder with studies.jsonl (of lines with a split, val and test are asked), or Data_Entry_2017.csv and images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class CxrNih(Closed):
     name = "cxr-nih"
     title = "NIH chest radiographs: present or absent"
     full = 1_000_000
-    needs_data = "a folder with studies.jsonl, or Data_Entry_2017.csv and images"
+    needs_data = NEEDS
 
     def items(self, n: int, seed: int) -> Iterator[ClosedItem]:
         file = file_in(self.data, "studies.jsonl", "Data_Entry_2017.csv")
@@ -84,21 +87,21 @@ def item_of(film: Film, other: Film, finding: str) -> ClosedItem:
             "question": question,
             "label": LABELS.get(finding, finding),
         },
-        request=partial(_request, film, question),
-        other=partial(_request, other, question),
+        request=partial(asked_of, film, question),
+        other=partial(asked_of, other, question),
         groups={"finding": finding, **film.groups},
         cluster=film.patient,
     )
 
 
-def _request(film: Film, question: str) -> AskRequest:
+def asked_of(film: Film, question: str) -> AskRequest:
     return AskRequest(study=study((film.picture,), Look("DX", film.view, STANDARD_RADIOGRAPH)), question=question)
 
 
 def films_of(file: Path) -> Iterator[Film]:
     listed = file.with_name("test_list.txt")
     named = set(listed.read_text().split()) if file.suffix == ".csv" and listed.is_file() else None
-    for entry in entries(file):
+    for entry in held_out(entries(file)):
         film = _published(entry, file.parent) if file.suffix == ".csv" else _study(entry, file.parent)
         if named is None or film.id in named:
             yield film

@@ -116,6 +116,17 @@ def _table(text: str, name: str) -> Iterator[tuple[str, Any]]:
         yield f"{name}, line {reader.line_num}", row
 
 
+HELD_OUT = ("val", "validation", "test")
+
+
+def held_out(lines: Iterable[Entry]) -> list[Entry]:
+    """Of lines that name a `split`, those of validation and test: a model may have learnt from the rest. All of them
+    where none names one."""
+    every = list(lines)
+    parted = any(line.row.get("split") for line in every)
+    return [line for line in every if line.row.get("split") in HELD_OUT] if parted else every
+
+
 class Named(Protocol):
     @property
     def id(self) -> str: ...

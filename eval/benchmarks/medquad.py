@@ -23,7 +23,7 @@ from eval.exam.benchmark import Answer, Corpus, Figure, Item, Scores, mean_of
 from retrieval.errors import BadInput
 from retrieval.legs import BM25, TEXT_PASSAGE
 from retrieval.library import Library
-from retrieval.store.memory import Bm25
+from retrieval.store.bm25 import Bm25
 from retrieval.types import Case, Passage
 
 QUESTIONS = "questions.jsonl"

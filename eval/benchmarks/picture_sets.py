@@ -2,7 +2,7 @@
 
 A line: `id`, `image` (a path in the folder), where known `patient`, `age`, `sex`, and what the question needs of
 `labels`, `grade`, `view`, `extra`, `report`. Left, right, upper
-and lower are said of the picture, never of the patient.
+and lower are said of the picture, never of the patient. Where lines name a `split`, those of val and test are asked.
 """
 
 from abc import abstractmethod
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from assistant.study import STANDARD_RADIOGRAPH
 from eval.benchmarks.common import age_band
-from eval.benchmarks.folder import Entry, Look, entries, file_in
+from eval.benchmarks.folder import Entry, Look, entries, file_in, held_out
 from eval.benchmarks.phantom_items import with_choices
 from eval.benchmarks.questions import Asked, Kind, Questions
 
@@ -27,8 +27,11 @@ class Known:
     choices: tuple[str, ...] = ()
 
 
+HELD_OUT_ONLY = "a folder with studies.jsonl and images; of lines with a split, val and test are asked"
+
+
 class PictureSet(Questions):
-    needs_data = "a folder with studies.jsonl and images"
+    needs_data = HELD_OUT_ONLY
     kind: ClassVar[Kind] = "choice"
     look: ClassVar[Look]
 
@@ -37,7 +40,7 @@ class PictureSet(Questions):
         """What is asked of the picture of this line; None: nothing, since the answer isn't known."""
 
     def asked(self, folder: Path) -> Iterator[Asked]:
-        for entry in entries(file_in(folder, "studies.jsonl")):
+        for entry in held_out(entries(file_in(folder, "studies.jsonl"))):
             if known := self.of(entry):
                 yield Asked(
                     id=entry.text("id"),
@@ -48,11 +51,11 @@ class PictureSet(Questions):
                     choices=known.choices,
                     look=self.look,
                     patient=str(entry.row.get("patient") or ""),
-                    groups=_groups(entry, known.answer if self.kind == "choice" else ""),
+                    groups=groups_of(entry, known.answer if self.kind == "choice" else ""),
                 )
 
 
-def _groups(entry: Entry, answer: str) -> dict[str, str]:
+def groups_of(entry: Entry, answer: str) -> dict[str, str]:
     age = entry.maybe("age", int)
     band = "" if age is None else age_band(age)
     return {"answer": answer, "sex": str(entry.row.get("sex") or ""), "age": band}
@@ -93,10 +96,19 @@ class Blood(PictureSet):
     kind = "number"
     shown = ("off by", "accuracy", "answered")
     headline = "off by"
+    cells = "red"
 
     def of(self, entry: Entry) -> Known | None:
-        count = (entry.maybe("grade", dict) or {}).get("red_blood_cells")
-        return None if count is None else Known("How many red blood cells are in this picture?", str(count))
+        count = (entry.maybe("grade", dict) or {}).get(f"{self.cells}_blood_cells")
+        return None if count is None else Known(f"How many {self.cells} blood cells are in this picture?", str(count))
+
+
+class WhiteCells(Blood):
+    """Nearly always one: read the error beside that of who always says so."""
+
+    name = "blood-white"
+    title = "Blood smears: number of white cells"
+    cells = "white"
 
 
 class BrainPlace(PictureSet):

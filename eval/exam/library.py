@@ -16,8 +16,8 @@ from assistant.settings import Settings
 from eval.exam.benchmark import Corpus
 from eval.leaks import Seeds
 from eval.ledger import CORPUS_SEEDS
+from eval.phantom_cli import truth
 from eval.phantoms import make_phantom
-from eval.phantoms.cli import truth
 from retrieval.cases import picture_reader
 from retrieval.embed import Progress, no_progress
 from retrieval.encoders.bundle import Encoders

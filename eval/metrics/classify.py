@@ -95,6 +95,22 @@ def auroc(truth: ArrayLike, score: ArrayLike) -> float:
     return float(metrics.roc_auc_score(positive, scores))
 
 
+def auroc_within(truth: ArrayLike, score: ArrayLike, strata: Sequence[Hashable]) -> float:
+    """Area under the ROC curve over pairs of one stratum (a view, a site), pooled: what the stratum alone gives away
+    counts for nothing. nan when no stratum has both classes."""
+    positive, scores = _binary(truth, score)
+    same_length(truth=positive, strata=strata)
+    names = _distinct(strata)
+    inside = np.array([names.index(own) for own in strata], dtype=np.int64)
+    won = pairs = 0.0
+    for number in range(len(names)):
+        own = inside == number
+        ill, well = scores[own & positive], scores[own & ~positive]
+        pairs += len(ill) * len(well)
+        won += len(ill) * len(well) * auroc(positive[own], scores[own]) if len(ill) and len(well) else 0
+    return won / pairs if pairs else math.nan
+
+
 def operating_point(
     truth: ArrayLike,
     score: ArrayLike,

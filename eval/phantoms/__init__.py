@@ -10,7 +10,7 @@ with `lungs` and `skeleton`; `lateral` from the side), what `findings`, `devices
 
 from eval.phantoms.devices import DEVICES, Device, DeviceSpec
 from eval.phantoms.distractors import DISTRACTORS
-from eval.phantoms.family import EXAM_FAMILIES, FAMILIES
+from eval.phantoms.family import EXAM_FAMILIES, FAMILIES, TRAINING_FAMILIES
 from eval.phantoms.faults import FAULTS, Fault
 from eval.phantoms.findings import FINDINGS, Finding, FindingSpec
 from eval.phantoms.phantom import Phantom, make_phantom
@@ -22,6 +22,7 @@ __all__ = [
     "FAMILIES",
     "FAULTS",
     "FINDINGS",
+    "TRAINING_FAMILIES",
     "Device",
     "DeviceSpec",
     "Fault",

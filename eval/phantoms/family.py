@@ -43,6 +43,56 @@ _FAMILIES = {
     family.name: family
     for family in (
         Family("train", 0),
+        Family(  # tall and narrow, on every kind of film
+            "train-tall",
+            4,
+            half_width=(118.0, 132.0),
+            depth_ratio=(0.67, 0.77),
+            shape=(2.6, 2.98),
+            dome=(214.0, 231.0),
+            ctr=(0.38, 0.45),
+            rib_pitch=(22.5, 24.4),
+            rib_drop=(27.5, 33.5),
+            branching=(0.33, 0.45),
+            vessel_gain=(1.2, 1.7),
+            grain_mm=(1.5, 2.3),
+            grain_gain=(0.015, 0.04),
+            scatter=(0.10, 0.45),
+            slope=(2.6, 4.4),
+            middle=(0.0, 0.40),
+            black=(0.0, 0.08),
+            white=(0.82, 1.0),
+            edge=(0.0, 0.9),
+            noise=(0.003, 0.020),
+            field=(346.0, 410.0),
+            collimated=0.3,
+        ),
+        Family(  # lying, tube in front, but a full breath and a heart that is hardly magnified
+            "train-lying",
+            5,
+            projection="AP",
+            half_width=(128.0, 150.0),
+            depth_ratio=(0.62, 0.70),
+            shape=(2.5, 2.75),
+            dome=(193.0, 212.0),
+            heart_magnification=(1.03, 1.075),
+            rib_pitch=(22.0, 23.5),
+            rib_drop=(33.0, 39.5),
+            branching=(0.40, 0.50),
+            vessel_gain=(1.2, 1.6),
+            grain_mm=(1.8, 2.4),
+            grain_gain=(0.02, 0.04),
+            bone=(0.9, 1.2),
+            scatter=(0.25, 0.70),
+            slope=(2.4, 3.6),
+            middle=(-0.10, 0.30),
+            black=(0.0, 0.10),
+            white=(0.82, 1.0),
+            edge=(0.0, 0.8),
+            noise=(0.005, 0.024),
+            field=(360.0, 410.0),
+            collimated=0.5,
+        ),
         Family(
             "exam",
             1,
@@ -117,7 +167,8 @@ _FAMILIES = {
 }
 
 FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
-EXAM_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name != "train")
+TRAINING_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name.startswith("train"))
+EXAM_FAMILIES: tuple[str, ...] = tuple(name for name in FAMILIES if name not in TRAINING_FAMILIES)
 
 
 def get_family(name: str) -> Family:

@@ -31,7 +31,7 @@ from eval.phantoms.phantom import Phantom, make_phantom
 from eval.phantoms.phrases import TERMS, Question, decapital
 from eval.phantoms.questions import Asker
 from eval.phantoms.text import FollowUpReport
-from eval.phantoms.wordings import Wording, get_wording
+from eval.phantoms.wordings import get_wording
 
 ChangeName = Literal["new", "larger", "smaller", "resolved", "unchanged"]
 CHANGES: tuple[ChangeName, ...] = get_args(ChangeName)
@@ -103,8 +103,7 @@ def make_pair(seed: int, *, family: str = "train", size: int = 512, changes: Seq
     comparison = compare(truth)
     now = current.report
     report = FollowUpReport(now.technique, now.findings, now.impression, comparison)
-    wording = get_wording(get_family(family).wording)
-    return Pair(prior, current, truth, report, _questions(truth, comparison, wording, Asker(rng)))
+    return Pair(prior, current, truth, report, change_questions(truth, get_family(family).wording, rng))
 
 
 def changes_between(prior: Sequence[Finding], current: Sequence[Finding]) -> tuple[Change, ...]:
@@ -180,8 +179,9 @@ def _visits(
     return before, after
 
 
-def _questions(changes: Sequence[Change], comparison: str, words: Wording, asker: Asker) -> tuple[Question, ...]:
+def change_questions(changes: Sequence[Change], wording: str, rng: np.random.Generator) -> tuple[Question, ...]:
     """Of each finding its course, every course that it could have had, and two findings that are in neither study."""
+    words, asker = get_wording(wording), Asker(rng)
     asked = []
     ways = {name: getattr(words, name) for name in CHANGES}
     for c in changes:
@@ -199,5 +199,5 @@ def _questions(changes: Sequence[Change], comparison: str, words: Wording, asker
     moved = any(c.change != "unchanged" for c in changes)
     rest = "the findings have changed." if moved else "the findings have not changed."
     asked.append(asker.yes_no(words.any_change, moved, rest, "change"))
-    asked.append(asker.ask(words.open_change, comparison, "change"))
+    asked.append(asker.ask(words.open_change, compare(changes), "change"))
     return tuple(asked)

@@ -41,6 +41,7 @@ class Phantom:
     sex: str  # "F" or "M"
     ctr: float  # true cardiothoracic ratio, whatever the film magnifies
     devices: tuple[Device, ...] = ()
+    strands: tuple[Mask, ...] = ()  # where each device lies, in the order of `devices`; (H, W)
     fault: Fault | None = None
     distractors: tuple[Distractor, ...] = ()
     visit: int = 0
@@ -133,30 +134,30 @@ def make_phantom(
         sex=anatomy.sex,
         ctr=round(anatomy.ctr, 4),
         devices=tuple(device for device, _ in placed),
+        strands=tuple(strand for _, strand in placed),
         distractors=tuple(distractors or ()),
         visit=visit,
     )
-    strands = [mask for _, mask in placed]
-    return phantom if fault is None else _spoilt(phantom, fault, strands, lambda: _stream(seed, family, 10, *again))
+    return phantom if fault is None else _spoilt(phantom, fault, lambda: _stream(seed, family, 10, *again))
 
 
-def _spoilt(
-    phantom: Phantom, fault: Fault, strands: Sequence[Mask], stream: Callable[[], np.random.Generator]
-) -> Phantom:
+def _spoilt(phantom: Phantom, fault: Fault, stream: Callable[[], np.random.Generator]) -> Phantom:
     """The phantom with this fault; all that was said of places follows the picture. `stream` starts anew each time."""
 
     def shown(mask: Mask) -> Mask:
         return shown_mask(mask, fault, stream())
 
     masks = {kind: shown(mask) for kind, mask in phantom.masks.items()}
+    strands = tuple(map(shown, phantom.strands))
     return replace(
         phantom,
         fault=fault,
         pixels=apply_fault(phantom.pixels, fault, stream()),
         masks=masks,
         findings=tuple(replace(f, box=box_of(masks[f.kind])) for f in phantom.findings),
+        strands=strands,
         devices=tuple(
-            replace(device, tip=_shown_tip(device.tip, phantom.pixels.shape, shown), box=box_of(shown(strand)))
+            replace(device, tip=_shown_tip(device.tip, phantom.pixels.shape, shown), box=box_of(strand))
             for device, strand in zip(phantom.devices, strands, strict=True)
         ),
     )

@@ -1,71 +1,35 @@
-"""Trains the pocket image–text encoder: a small CLIP that loads unchanged in open_clip, and its domain prototypes.
+"""The pocket image–text encoder, from scratch: a small CLIP with a convolutional image tower that loads unchanged in
+open_clip, and its domain prototypes.
 
-The loss is CLIP's, S = exp(scale)·V̂T̂ᵀ, L = ½[CE(S, P) + CE(Sᵀ, P)] (Radford et al. 2021), with P spread over every
-pair that truly belongs together: within a batch many phantoms share a finding, and a card on that finding belongs to
-all of them. Pictures of other kinds carry one text of their own. A linear head on the image embedding learns findings
-and sides beside it (binary cross-entropy) and is thrown away: captions alone teach a small tower too slowly.
-Run: `python -m finetune.pocket.image_text --out retrieval/pocket/image_text`.
+Three losses. CLIP's, S = exp(scale)·V̂T̂ᵀ, L = ½[CE(S, P) + CE(Sᵀ, P)] (Radford et al. 2021), with P spread over every
+pair that truly belongs together: many pictures of a batch share a finding, and a card on it belongs to all of them. The
+same between pictures and pictures, P the share of labels in common, since a CLIP tower finds pictures by pictures
+poorly unless an intra-modal term was learnt (Mistretta et al. 2025). And all that is known of a picture, with a coarse
+map (`vision`), whose readers are thrown away: captions alone teach a small tower too slowly.
 """
 
 import json
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, drawn, write_ledger
-from finetune.memory import keep_freed_memory
-from finetune.pocket.language import CARD_FOLDER, PICTURE, schedule, targets
-from finetune.pocket.outliers import outlier
-from finetune.pocket.phantoms import PhantomSet, augmented, batches, phantom_set
-from finetune.pocket.samples import FINDINGS, Card, cards, case_text
+from finetune.pocket import captions
+from finetune.pocket.captions import OTHER, STRANGE, Caption, Labels
+from finetune.pocket.phantoms import PhantomSet
+from finetune.pocket.samples import Card, case_text
+from finetune.pocket.stage import device
 from finetune.pocket.tokenizer import text_tokenizer
+from finetune.pocket.vision import Batch, Pictures, readers, seeing_loss
 
-SIDE, LENGTH, DIM = 112, 64, 128
-VALIDATION = 600  # phantoms on which thresholds and calibration are set
-HEAD = 4.0  # weight of the findings head beside the contrastive loss
-OTHER = "an image of another kind, not a chest radiograph"
-Labels = frozenset[str]
-NORMAL: Labels = frozenset(["normal"])
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A text and what it is about. `exact`: it describes exactly these findings; else any picture with one of them."""
-
-    text: str
-    about: Labels
-    exact: bool
-
-
-def caption(facts: dict[str, Any], library: list[Card], rng: np.random.Generator) -> Caption:
-    kinds = [finding["kind"] for finding in facts["findings"]]
-    draw = rng.random()
-    own = [card for card in library if card.finding in kinds]
-    if not kinds:
-        own = [card for card in library if card.title == "Normal chest radiograph"]
-    if draw < 0.4 and own:
-        card = own[rng.integers(len(own))]
-        words = " ".join(f"{card.title}. {card.section}. {card.text}".split()[: rng.integers(3, 45)])
-        return Caption(words, frozenset([card.finding] if card.finding else ["normal"]), False)
-    about = frozenset(kinds or ["normal"])
-    if draw < 0.7:
-        return Caption(case_text(facts), about, True)
-    if draw < 0.85 or not kinds:
-        return Caption(facts["report"]["impression"], about, True)
-    return Caption(" and ".join(FINDINGS[kind] for kind in kinds), about, True)
-
-
-def belongs(pictures: list[Labels], texts: list[Caption]) -> NDArray[np.float32]:
-    """P (pictures, texts): 1 where a text is true of a picture in every finding it names, 0 elsewhere."""
-    rows = [
-        [text.about == labels if text.exact else bool(text.about & labels) for text in texts] for labels in pictures
-    ]
-    return np.array(rows, np.float32)
+SIDE, LENGTH, DIM = 160, 64, 128
+TRUNK, WIDTH = "resnet10t", 512
+SEEING_WEIGHT, ALIKE_WEIGHT = 2.0, 0.5
+MEAN, STD = 0.5, 0.25
+DOMAINS = {"chest": "chest_xray", "brain": "brain_mri", "fundus": "fundus", "blood": "blood"}
 
 
 def build(texts: list[str], out: Path) -> tuple[Any, Any]:
@@ -76,111 +40,161 @@ def build(texts: list[str], out: Path) -> tuple[Any, Any]:
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = text_tokenizer(texts, 2048, LENGTH)
     tokenizer.save_pretrained(out)
-    vision = {"image_size": SIDE, "patch_size": 14, "width": 192, "layers": 4, "head_width": 32}
+    vision = {
+        "image_size": SIDE, "timm_model_name": TRUNK, "timm_model_pretrained": False, "timm_pool": "avg",
+        "timm_proj": "linear",
+    }  # fmt: skip
     text = {
         "context_length": LENGTH, "vocab_size": len(tokenizer), "width": 128, "heads": 4, "layers": 3,
         "hf_tokenizer_name": "pocket",  # any name: open_clip then reads the tokenizer that lies in the folder
         "pool_type": "argmax",
     }  # fmt: skip
     preprocess = {
-        "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "longest", "fill_color": 0,
+        "mean": [MEAN] * 3, "std": [STD] * 3, "interpolation": "bicubic", "resize_mode": "longest", "fill_color": 0,
     }  # fmt: skip
     config = {"model_cfg": {"embed_dim": DIM, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": preprocess}
     (out / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     return CLIP(embed_dim=DIM, vision_cfg=vision, text_cfg=text), HFTokenizer(str(out), context_length=LENGTH)
 
 
-def tensor(pictures: list[NDArray[np.uint8]]) -> Any:
-    """What open_clip's preprocessing makes of square pictures: (n, 3, SIDE, SIDE), normalised."""
-    import torch
-    from PIL import Image
+@dataclass
+class Matcher:
+    """The model, its tokenizer, what captions are drawn from, and the readers that are thrown away."""
 
-    rows = [
-        np.asarray(Image.fromarray(p).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for p in pictures
-    ]
-    values = np.stack(rows).astype(np.float32).transpose(0, 3, 1, 2) / 255
-    return torch.from_numpy(np.ascontiguousarray((values - 0.5) / 0.25))
+    model: Any
+    tokenizer: Any
+    pictures: Pictures
+    library: Sequence[Card]
 
-
-def train(model: Any, tokenizer: Any, data: PhantomSet, steps: int, batch: int, seed: int) -> None:
-    import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, normalize
-
-    rng, library = np.random.default_rng(seed), cards(CARD_FOLDER)
-    indices = batches(len(data.facts), batch, rng)
-    findings = torch.tensor([targets(facts) for facts in data.facts])
-    head = torch.nn.Linear(DIM, findings.shape[1])
-    parameters = [*model.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
-    started, mean = time.time(), 0.0
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * schedule(step, steps)
-        chosen = next(indices)
-        pictures = [augmented(data.pixels[n], rng) for n in chosen]
-        labels = [frozenset(f["kind"] for f in data.facts[n]["findings"]) or NORMAL for n in chosen]
-        texts = [caption(data.facts[n], library, rng) for n in chosen]
-        others = batch // 6
-        pictures += [outlier(SIDE, rng) for _ in range(others)]
-        labels += [frozenset(["other"])] * others
-        texts += [Caption(OTHER, frozenset(["other"]), True)] * 2
+    def __post_init__(self) -> None:
+        side = SIDE // 32
+        self.model.to(device())
+        self.seers = readers(WIDTH, side * side, fine=1).to(device())
         # Cards on what no phantom shows belong to no picture: they only push.
-        strangers = [card for card in library if card.finding is None and card.title != "Normal chest radiograph"]
-        for _ in range(8):
-            card = strangers[rng.integers(len(strangers))]
-            texts.append(Caption(f"{card.title}. {card.section}. {card.text[:200]}", frozenset(["nothing"]), True))
-        target = torch.from_numpy(belongs(labels, texts))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            features = model.encode_image(tensor(pictures)).float()
-            read = model.encode_text(tokenizer([text.text for text in texts]), normalize=True)
-        scores = model.logit_scale.exp() * normalize(features, dim=1) @ read.float().T
-        loss = HEAD * binary_cross_entropy_with_logits(head(features[:batch]), findings[chosen])
-        for logits, wanted in ((scores, target), (scores.T, target.T)):
-            rows = wanted.sum(1) > 0
-            spread = wanted[rows] / wanted[rows].sum(1, keepdim=True)
-            loss = loss - (spread * log_softmax(logits[rows], 1)).sum(1).mean() / 2
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        model.logit_scale.data.clamp_(0, 4.6)
-        mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
-        if step % 25 == 0 or step == steps - 1:
-            left = (time.time() - started) / (step + 1) * (steps - step - 1) / 60
-            print(f"encoder {step + 1}/{steps} loss {mean:.4f}, {left:.1f} min left", flush=True)
+        self.strangers = [c for c in self.library if c.finding is None and c.title != "Normal chest radiograph"]
+
+    def look(self, pixels: Any) -> tuple[Any, Any]:
+        """(n, 3, SIDE, SIDE) in 0..1 → embeddings (n, DIM), not of unit length, and tokens (n, cells, WIDTH)."""
+        import torch
+
+        visual = self.model.visual
+        values = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+        seen = visual.trunk.forward_features(values)
+        return visual.head(visual.trunk.forward_head(seen)).float(), seen.flatten(2).transpose(1, 2).float()
+
+    def sees(self, pixels: Any) -> tuple[Any, Any]:
+        told, mapped = self.seers(self.look(pixels)[1])
+        return told, mapped
+
+    def loss(self, batch: Batch) -> Any:
+        """The three losses of one batch."""
+        import torch
+        from torch.nn.functional import normalize
+
+        labels = self.labels(batch)
+        texts = [*self.captions(batch, labels), *self._pushing()]
+        raw, tokens = self.look(batch.pixels)
+        seen = normalize(raw, dim=1)
+        read = self.model.encode_text(
+            self.tokenizer([text.text for text in texts]).to(device()), normalize=True
+        ).float()
+        scale = self.model.logit_scale.exp().clamp(max=100)
+        both = torch.from_numpy(captions.belongs(labels, texts)).to(device())
+        scores = scale * seen @ read.T
+        near = (scale * seen @ seen.T).masked_fill(torch.eye(len(labels), dtype=torch.bool, device=device()), -1e4)
+        matching = (_spread(scores, both) + _spread(scores.T, both.T)) / 2
+        told = seeing_loss(self.seers(tokens), batch)
+        return (
+            matching
+            + ALIKE_WEIGHT * _spread(near, torch.from_numpy(captions.alike(labels)).to(device()))
+            + SEEING_WEIGHT * told
+        )
+
+    def labels(self, batch: Batch) -> list[Labels]:
+        facts, real = self.pictures.phantoms.facts, self.pictures.real
+        found = []
+        for n, (index, which) in enumerate(zip(batch.index, batch.real, strict=True)):
+            if index >= 0:
+                found.append(captions.labels_of_phantom(facts[index]))
+            elif which >= 0 and real is not None:
+                targets = batch.targets[n].cpu().numpy()
+                found.append(captions.labels_of_real(real.sources[which], real.rows[which], targets))
+            else:
+                found.append(STRANGE)
+        return found
+
+    def captions(self, batch: Batch, labels: list[Labels]) -> list[Caption]:
+        rng, facts = self.pictures.rng, self.pictures.phantoms.facts
+        return [
+            captions.phantom_caption(facts[index], self.library, rng)
+            if index >= 0
+            else Caption(OTHER, STRANGE)
+            if own == STRANGE
+            else captions.real_caption(own, rng)
+            for index, own in zip(batch.index, labels, strict=True)
+        ]
+
+    def _pushing(self) -> list[Caption]:
+        some = [self.strangers[i] for i in self.pictures.rng.integers(len(self.strangers), size=8)]
+        return [Caption(f"{c.title}. {c.section}. {c.text[:200]}", frozenset(["nothing"])) for c in some]
+
+    def encode(self, batches: list[Batch]) -> NDArray[np.float32]:
+        """(n, DIM) unit vectors of the batches' pictures."""
+        import torch
+        from torch.nn.functional import normalize
+
+        with torch.no_grad():
+            seen = [normalize(self.look(batch.pixels)[0], dim=1) for batch in batches]
+        return np.asarray(torch.cat(seen).cpu().numpy())
 
 
-def prototypes(model: Any, data: PhantomSet, seed: int) -> dict[str, Any]:
-    """The chest radiograph's mean embedding, and as threshold the middle between the lowest percent of phantoms and
-    the highest percent of other pictures; both fresh."""
-    import torch
+def _spread(scores: Any, wanted: Any) -> Any:
+    """Cross-entropy of each row against its wanted columns, weighed to sum to 1; rows that want nothing are left out.
+    Where all rows want nothing it is 0."""
+    from torch.nn.functional import log_softmax
 
-    rng = np.random.default_rng(seed)
-    chests = tensor([augmented(pixels, rng) for pixels in data.pixels])
-    others = tensor([outlier(SIDE, rng) for _ in range(1000)])
-    with torch.no_grad():
-        seen = model.encode_image(chests, normalize=True).float().numpy()
-        other = model.encode_image(others, normalize=True).float().numpy()
-    mean = seen.mean(0) / np.linalg.norm(seen.mean(0))
-    low, high = float(np.quantile(seen @ mean, 0.01)), float(np.quantile(other @ mean, 0.99))
-    print(f"chest radiographs: 1 % below cosine {low:.3f}; other pictures: 1 % above {high:.3f}")
-    threshold = (low + max(high, 0.0)) / 2 if high < low else low
-    entry = {"mean": [round(float(v), 6) for v in mean], "threshold": round(threshold, 4)}
-    return {"temperature": 0.05, "domains": {"chest_xray": entry}}
+    rows = wanted.sum(1) > 0
+    goal = wanted[rows] / wanted[rows].sum(1, keepdim=True)
+    return -(goal * log_softmax(scores[rows], 1)).sum() / rows.sum().clamp(min=1)
 
 
-def calibrate(model: Any, tokenizer: Any, data: PhantomSet, seed: int) -> dict[str, list[float]]:
+def texts_of(data: PhantomSet, library: Sequence[Card]) -> list[str]:
+    """What the tokenizer is learnt from."""
+    texts = [case_text(facts) for facts in data.facts[:3000]]
+    texts += [f"{card.title}. {card.section}. {card.text}" for card in library] * 5
+    return texts + [OTHER, *captions.REAL_WORDS.values()] * 20
+
+
+def domains(matcher: Matcher, phantoms: list[Batch], real: list[Batch]) -> dict[str, Any]:
+    """Prototypes of the known kinds from training pictures; patients stay together (`retrieval.prototypes`)."""
+    from retrieval.prototypes import fit_prototypes
+
+    facts, reals = matcher.pictures.phantoms.facts, matcher.pictures.real
+    names, groups = [], []
+    for batch in (*phantoms, *real):
+        for index, which in zip(batch.index, batch.real, strict=True):
+            if index >= 0:
+                names.append(DOMAINS["chest"])
+                groups.append(f"phantom {facts[index]['family']} {facts[index]['seed']}")
+            elif reals is not None:
+                source, row = reals.sources[which], reals.rows[which]
+                names.append(DOMAINS["chest" if source.startswith("cxr") else source.split("_")[0]])
+                groups.append(f"{source} {row.get('patient') or row['id']}")
+    return fit_prototypes(matcher.encode([*phantoms, *real]), names, groups)
+
+
+def calibrate(matcher: Matcher, batches: list[Batch]) -> dict[str, list[float]]:
     """[slope, intercept] of the logistic curves from cosine to relevance, classes weighted alike: does a card speak of
     a finding in the picture, does a case share a finding with it (or none, both)? On phantoms that taught nothing."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
-    rng, library = np.random.default_rng(seed), [card for card in cards(CARD_FOLDER) if card.finding]
-    labels = [frozenset(f["kind"] for f in facts["findings"]) or NORMAL for facts in data.facts]
+    library = [card for card in matcher.library if card.finding]
+    labels = [label for batch in batches for label in matcher.labels(batch)]
     texts = [" ".join(f"{card.title} {card.section} {card.text}".split()[:60]) for card in library]
+    seen = matcher.encode(batches)
     with torch.no_grad():
-        pictures = tensor([augmented(pixels, rng) for pixels in data.pixels])
-        seen = model.encode_image(pictures, normalize=True).float().numpy()
-        read = model.encode_text(tokenizer(texts), normalize=True).float().numpy()
+        read = matcher.model.encode_text(matcher.tokenizer(texts).to(device()), normalize=True).float().cpu().numpy()
     pairs = np.triu_indices(len(labels), 1)
     shared = np.array([bool(labels[a] & labels[b]) for a, b in zip(*pairs, strict=True)])
     spoken = np.array([[card.finding in found for card in library] for found in labels])
@@ -195,39 +209,10 @@ def calibrate(model: Any, tokenizer: Any, data: PhantomSet, seed: int) -> dict[s
     return legs
 
 
-def main(
-    out: Annotated[Path, typer.Option(help="where the encoder is written")],
-    cache: Annotated[Path, typer.Option(help="where rendered phantoms are kept")] = Path("out/phantoms"),
-    phantoms: Annotated[int, typer.Option(help="how many phantoms to learn from")] = 10000,
-    steps: Annotated[int, typer.Option(help="training steps")] = 800,
-    batch: Annotated[int, typer.Option(help="phantoms a step")] = 48,
-    seed: Annotated[int, typer.Option()] = 1,
-) -> None:
-    """Train the pocket image–text encoder on phantoms."""
+def save(matcher: Matcher, out: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    keep_freed_memory()
-    torch.manual_seed(seed)
-    data = phantom_set(cache, phantoms, seed=TRAINING_SEEDS.start, size=PICTURE)
-    texts = [case_text(facts) for facts in data.facts[:3000]]
-    texts += [f"{card.title}. {card.section}. {card.text}" for card in cards(CARD_FOLDER)] * 5 + [OTHER] * 50
-    model, tokenizer = build(texts, out)
-    train(model, tokenizer, data, steps, batch, seed)
-    model.eval()
-    fresh = phantom_set(cache, VALIDATION, seed=VALIDATION_SEEDS.start, size=PICTURE)
-    (out / "domains.json").write_text(json.dumps(prototypes(model, fresh, seed)) + "\n")
-    legs = json.dumps(calibrate(model, tokenizer, fresh, seed), ensure_ascii=False)
-    (out / "calibration.json").write_text(legs + "\n")
-    weights = {name: value.to(torch.float16).contiguous() for name, value in model.state_dict().items()}
-    save_file(weights, out / "open_clip_model.safetensors")
-    seen = TrainingLedger(
-        (("training", drawn(TRAINING_SEEDS, phantoms)), ("validation", drawn(VALIDATION_SEEDS, VALIDATION))),
-        ("the guideline cards", "drawn pictures of no real kind"),
-    )
-    write_ledger(out, seen)
-    print(f"Written to {out}.")
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    state = matcher.model.state_dict()
+    half = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    save_file(half, out / "open_clip_model.safetensors")

@@ -1,27 +1,24 @@
 """Trains the pocket text encoder for passages: one BERT layer and a mean, enough to know that words are related.
 
 The loss is InfoNCE over the other passages of a batch (van den Oord et al. 2018) on question–passage pairs made from
-titles, other names, sections and sentences: of the guideline cards and, with `--medquad`, of MedQuAD (CC BY 4.0),
+titles, other names, sections and sentences: of the guideline cards and, where it is there, of MedQuAD (CC BY 4.0),
 without the passages its test questions ask for. Beside the weights goes `calibration.json`: how a cosine becomes a
 relevance, by logistic regression on pairs that were
-held out (on the cards themselves without `--medquad`).
-Run: `python -m finetune.pocket.passages --out retrieval/pocket/text --medquad FOLDER`.
+held out (on the cards themselves without MedQuAD).
 """
 
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
 from eval.ledger import TrainingLedger, write_ledger
-from finetune.memory import keep_freed_memory
-from finetune.pocket.language import CARD_FOLDER, schedule
 from finetune.pocket.phantoms import batches
-from finetune.pocket.samples import cards
+from finetune.pocket.samples import CARD_FOLDER, cards
+from finetune.pocket.stage import schedule
 from finetune.pocket.tokenizer import text_tokenizer
 
 LENGTH = 192
@@ -97,15 +94,17 @@ def encode(model: Any, tokenizer: Any, texts: list[str]) -> Any:
     return normalize((states * weight).sum(1) / weight.sum(1), dim=1)
 
 
-def train(model: Any, tokenizer: Any, texts: list[Text], steps: int, batch: int, rng: np.random.Generator) -> None:
+def train(
+    model: Any, tokenizer: Any, texts: list[Text], steps: int, batch: int, lr: float, rng: np.random.Generator
+) -> None:
     import torch
     from torch.nn.functional import cross_entropy
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
     indices, mean = batches(len(texts), batch, rng), 0.0
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * schedule(step, steps)
+            group["lr"] = lr * schedule(step, steps)
         chosen = [texts[n] for n in next(indices)]
         asked = encode(model, tokenizer, [question(text, rng) for text in chosen])
         read = encode(model, tokenizer, [text.passage for text in chosen])
@@ -142,22 +141,17 @@ def calibrate(model: Any, tokenizer: Any, texts: list[Text], rng: np.random.Gene
     return {"text→passage": [round(float(fit.coef_[0, 0]), 4), round(float(fit.intercept_[0]), 4)]}
 
 
-def main(
-    out: Annotated[Path, typer.Option(help="where the encoder is written")],
-    medquad: Annotated[Path | None, typer.Option(help="folder with medquad.jsonl and questions.jsonl")] = None,
-    steps: Annotated[int, typer.Option(help="training steps")] = 800,
-    batch: Annotated[int, typer.Option(help="pairs a step")] = 64,
-    seed: Annotated[int, typer.Option()] = 1,
-) -> None:
-    """Train the pocket text encoder on question–passage pairs."""
+def train_encoder(out: Path, medquad: Path | None, recipe: tuple[int, int, float], seed: int = 1) -> None:
+    """Trains the encoder and writes it to `out`. `medquad`: a folder with medquad.jsonl and questions.jsonl; `recipe`:
+    steps, pairs a step, peak learning rate."""
     import torch
 
-    keep_freed_memory()
+    steps, batch, lr = recipe
     rng = np.random.default_rng(seed)
     own, foreign = card_texts(), medquad_texts(medquad) if medquad else []
     held = foreign[::10] or own
     model, tokenizer = build(own + foreign, seed)
-    train(model, tokenizer, own * 4 + [text for n, text in enumerate(foreign) if n % 10], steps, batch, rng)
+    train(model, tokenizer, own * 4 + [text for n, text in enumerate(foreign) if n % 10], steps, batch, lr, rng)
     model.eval()
     out.mkdir(parents=True, exist_ok=True)
     legs = calibrate(model, tokenizer, held, rng)
@@ -166,8 +160,3 @@ def main(
     tokenizer.save_pretrained(out)
     sources = ("questions about the guideline cards", *(["MedQuAD (NIH and CDC pages)"] if foreign else []))
     write_ledger(out, TrainingLedger(sources=sources))
-    print(f"Written to {out}.")
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,10 +1,15 @@
-"""Phantoms as training material: rendered once over all cores, kept as one array and one line of truth each."""
+"""Phantoms as training material: rendered once over all cores, kept as arrays and one line of truth a picture.
+
+A share are pairs (a prior study stands just before its current one), lateral views and spoilt films; the rest are good
+frontal films with what their seeds draw. Beside the pixels lies where things are: the share of each cell of a coarse
+grid that a finding or a device covers.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,71 +19,102 @@ from PIL import Image
 from rich.progress import track
 
 from eval import phantoms
+from eval.phantoms import DEVICES, FINDINGS, TRAINING_FAMILIES
+from eval.phantoms.faults import FAULTS, GRADES, Fault
 
 RENDERED = 256  # pixels; larger than a model reads, so that training pictures are scaled down as users' are
+GRID = 14  # cells a side of the coarse grid
+DRAWN = (*FINDINGS, *DEVICES)  # what a phantom's places are of
+_NO_PICTURES = ("__init__", "cli", "criteria", "dicom", "questions", "sheet", "wordings")  # change what is said only
+_PAIR, _LATERAL, _SPOILT = 0.2, 0.07, 0.15  # shares of the seeds; the rest are good frontal films
 
 
 @dataclass(frozen=True)
 class PhantomSet:
-    """`pixels` (n, size, size) uint8; `facts` per picture: findings, questions, report, age, sex."""
+    """`pixels` (n, size, size) uint8; `places` (n, DRAWN, GRID, GRID) uint8, 255 where all of a cell is covered;
+    `facts` per picture: kind ("single", "prior" or "current"), findings, devices, fault, view, report, changes."""
 
     pixels: NDArray[np.uint8]
+    places: NDArray[np.uint8]
     facts: list[dict[str, Any]]
 
 
-def phantom_set(folder: Path, n: int, *, seed: int, size: int, family: str = "train") -> PhantomSet:
-    """`n` phantoms of seeds `seed`…`seed+n-1`, read from `folder` when rendered before with the same arguments."""
-    base = folder / f"phantoms-{family}-{seed}-{n}-{size}-{fingerprint(Path(phantoms.__file__).parent)}"
-    pixels_file, facts_file = base.with_suffix(".npy"), base.with_suffix(".jsonl")
-    if not (pixels_file.exists() and facts_file.exists()):
+def phantom_set(
+    folder: Path, seeds: range, *, size: int, families: tuple[str, ...] = TRAINING_FAMILIES, plain: bool = False
+) -> PhantomSet:
+    """One phantom or pair a seed, the families in turn, read from `folder` when rendered before with the same
+    arguments. `plain`: good frontal films only."""
+    code = fingerprint(*(path for path in Path(phantoms.__file__).parent.glob("*.py") if path.stem not in _NO_PICTURES))
+    base = folder / f"phantoms-{'-'.join(families)}-{seeds.start}-{len(seeds)}-{size}-{'plain-' * plain}{code}"
+    files = [Path(f"{base}.{name}") for name in ("npy", "places.npy", "jsonl")]
+    if not all(file.exists() for file in files):
         folder.mkdir(parents=True, exist_ok=True)
-        pixels = np.empty((n, size, size), np.uint8)
-        with facts_file.open("w") as out, ProcessPoolExecutor() as pool:
-            jobs = pool.map(_render, ((s, size, family) for s in range(seed, seed + n)), chunksize=32)
-            for index, (picture, truth) in enumerate(track(jobs, total=n, description="Rendering phantoms")):
-                pixels[index] = picture
-                out.write(json.dumps(truth) + "\n")
-        draft = base.with_suffix(".draft.npy")
-        np.save(draft, pixels)
-        draft.replace(pixels_file)
-    facts = [json.loads(line) for line in facts_file.read_text().splitlines()]
-    return PhantomSet(np.load(pixels_file), facts)
+        jobs = [(seed, size, families[seed % len(families)], plain) for seed in seeds]
+        with ProcessPoolExecutor() as pool:
+            rendered = pool.map(_render, jobs, chunksize=16)
+            shown = track(rendered, total=len(jobs), description="Rendering phantoms")
+            films = [film for some in shown for film in some]
+        drafts = [file.with_name(f"draft-{file.name}") for file in files]
+        np.save(drafts[0], np.stack([pixels for pixels, _, _ in films]))
+        np.save(drafts[1], np.stack([places for _, places, _ in films]))
+        drafts[2].write_text("".join(json.dumps(facts) + "\n" for _, _, facts in films))
+        for draft, file in zip(drafts, files, strict=True):
+            draft.replace(file)
+    facts = [json.loads(line) for line in files[2].read_text().splitlines()]
+    return PhantomSet(np.load(files[0]), np.load(files[1]), facts)
 
 
-def fingerprint(*folders: Path) -> str:
-    """Eight hex digits of all that lies in these folders: what was made from them is kept under this name."""
+def fingerprint(*rooms: Path) -> str:
+    """Eight hex digits of these files and all that lies in these folders: what was made from them is kept under it."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.glob("*.[pm][yd]")):
+    for path in sorted(path for room in rooms for path in (room.glob("*.[pm][yd]") if room.is_dir() else (room,))):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:8]
 
 
-def _render(job: tuple[int, int, str]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    from dataclasses import asdict
+Film = tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, Any]]
 
+
+def _render(job: tuple[int, int, str, bool]) -> list[Film]:
     from eval.phantoms import make_phantom
+    from eval.phantoms.pairs import make_pair
 
-    seed, size, family = job
-    phantom = make_phantom(seed, size=RENDERED, family=family)
+    seed, size, family, plain = job
+    rng = np.random.default_rng([seed, 77])
+    kind = rng.random()
+    if plain:
+        return [_film(make_phantom(seed, size=RENDERED, family=family), size, "single")]
+    if kind < _PAIR:
+        pair = make_pair(seed, family=family, size=RENDERED)
+        prior, current = _film(pair.prior, size, "prior"), _film(pair.current, size, "current")
+        current[2]["changes"] = [asdict(change) for change in pair.changes]
+        current[2]["report"] = asdict(pair.report)
+        return [prior, current]
+    view = "LATERAL" if kind < _PAIR + _LATERAL else "PA"
+    spoilt = _PAIR + _LATERAL <= kind < _PAIR + _LATERAL + _SPOILT
+    fault = Fault(FAULTS[rng.integers(len(FAULTS))], GRADES[rng.integers(len(GRADES))]) if spoilt else None
+    return [_film(make_phantom(seed, size=RENDERED, family=family, view=view, fault=fault), size, "single")]
+
+
+def _film(phantom: phantoms.Phantom, size: int, kind: str) -> Film:
     picture = Image.fromarray(phantom.pixels).resize((size, size), Image.Resampling.BICUBIC)
+    shown = {finding.kind for finding in phantom.shown}
+    masks: dict[str, NDArray[np.bool_]] = {name: mask for name, mask in phantom.masks.items() if name in shown}
+    masks |= {device.kind: strand for device, strand in zip(phantom.devices, phantom.strands, strict=True)}
+    places = [_coarse(masks[name]) if name in masks else np.zeros((GRID, GRID), np.uint8) for name in DRAWN]
     facts = {
-        "findings": [asdict(finding) for finding in phantom.findings],
-        "questions": [asdict(question) for question in phantom.questions],
+        "kind": kind, "family": phantom.family, "seed": phantom.seed, "view": phantom.view,
+        "findings": [asdict(finding) for finding in phantom.shown],
+        "devices": [asdict(device) for device in phantom.devices],
+        "fault": asdict(phantom.fault) if phantom.fault else None,
         "report": asdict(phantom.report),
-    }
-    return np.asarray(picture), facts
+    }  # fmt: skip
+    return np.asarray(picture), np.stack(places), facts
 
 
-def augmented(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Another exposure and position of the same picture: gamma, gain, offset, shift up to 4 %, noise."""
-    size = pixels.shape[0]
-    values = pixels.astype(np.float32) / 255
-    values = np.clip(values, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.18)))
-    values = values * rng.uniform(0.8, 1.15) + rng.uniform(-0.08, 0.08)
-    dy, dx = rng.integers(-size // 25, size // 25 + 1, 2)
-    values = np.roll(values, (int(dy), int(dx)), (0, 1))
-    values += rng.normal(0, rng.uniform(0, 0.02), values.shape).astype(np.float32)
-    return (np.clip(values, 0, 1) * 255).astype(np.uint8)
+def _coarse(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    grey = Image.fromarray(mask.astype(np.uint8) * 255).resize((GRID, GRID), Image.Resampling.BOX)
+    return np.asarray(grey)
 
 
 def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

@@ -9,18 +9,22 @@ only when, one on the finding in question was shown.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assistant.engines.base import Prompt, Sampling
 from assistant.events import EvidenceItem
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
-from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
+from assistant.study import STANDARD_RADIOGRAPH, Orientation, Picture, Study
 from assistant.tasks import task_of
-from assistant.tasks.report import TASK as REPORT_TASK
+from eval.benchmarks.phantom_items import with_choices
+from eval.phantoms import Device, Fault, Finding
+from eval.phantoms.pairs import Change, change_questions
+from eval.phantoms.phrases import Question, capital
+from eval.phantoms.questions import questions
 
 FINDINGS = {  # phantom kind → the term a question and a card use
     "effusion": "pleural effusion",
@@ -36,8 +40,11 @@ UNTRAINED = (
     "a breast lesion", "pneumoperitoneum", "a foreign body", "a pacemaker", "lymphadenopathy", "bronchiectasis",
     "an aortic aneurysm", "scoliosis", "sarcoidosis", "a spine fracture", "pericarditis", "a bone tumour",
 )  # fmt: skip
-_ASKED_WITH_ARTICLE = ("effusion", "pneumothorax", "consolidation", "nodule")
-_SUBJECT = re.compile(r"\b(?:an? )?(?:pleural effusion|pneumothorax|consolidation|lung nodule)")
+_ASKING = ("Is there {a}?", "Does this radiograph show {a}?", "Do you see {a}?", "Any sign of {a}?", "Is {a} present?",
+           "Could this be {a}?", "Please look for {a}. Do you find it?", "Tell me whether there is {a}.")  # fmt: skip
+UNKNOWABLE = 0.05  # share of questions about what no picture of training shows
+BLANK = np.zeros((8, 8), np.uint8)
+CARD_FOLDER = Path(__file__).parents[2] / "retrieval" / "knowledge"
 CANNOT_TELL = "I cannot tell: this model was not trained for that question."
 NO_SIDE = "The side cannot be told, because the orientation of the picture is not known."
 _SIDES = (re.compile(r" on the patient's (?:left|right) side"), re.compile(r"\b(?:left|right) (?=\w)"))
@@ -50,6 +57,10 @@ class Sample:
     prompt: Prompt
     answer: str
     more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def pictures(self) -> int:
+        return sum(not isinstance(part, str) for message in self.prompt.messages for part in message.parts)
 
 
 @dataclass(frozen=True)
@@ -91,11 +102,15 @@ def without_sides(text: str) -> str:
     return text
 
 
-def _item(number: int, *, card: Card | None = None, case: str = "") -> EvidenceItem:
-    common: dict[str, Any] = {"number": number, "id": str(number), "scores": {}, "relevance": 1.0}
-    if card:
-        return EvidenceItem(kind="passage", title=card.title, section=card.section, text=card.text, **common)
-    return EvidenceItem(kind="case", title="", text=case, **common)
+def passage(number: int, card: Card) -> EvidenceItem:
+    return EvidenceItem(
+        number=number, id=str(number), kind="passage", title=card.title, section=card.section, text=card.text,
+        scores={}, relevance=1.0,
+    )  # fmt: skip
+
+
+def _case(number: int, text: str) -> EvidenceItem:
+    return EvidenceItem(number=number, id=str(number), kind="case", title="", text=text, scores={}, relevance=1.0)
 
 
 def case_text(facts: dict[str, Any]) -> str:
@@ -103,24 +118,42 @@ def case_text(facts: dict[str, Any]) -> str:
     return "\n".join(f"{section.capitalize()}: {text}" for section, text in facts["report"].items())
 
 
-def _answer(question: dict[str, Any], sides: bool) -> list[str]:
+def _answer(question: Question, sides: bool) -> list[str]:
     """The sentences of the true answer; without sides where the picture doesn't tell them."""
-    if question["kind"] == "side" and not sides:
+    if question.kind in ("side", "more") and not sides:
         return [NO_SIDE]
-    return re.split(r"(?<=\.) ", question["answer"] if sides else without_sides(question["answer"]))
+    if question.choices:
+        return [f"{capital(question.answer)}."]
+    return re.split(r"(?<=\.) ", question.answer if sides else without_sides(question.answer))
 
 
-def _answer_lines(question: dict[str, Any], sides: bool) -> list[str]:
+def _answer_lines(question: Question, sides: bool) -> list[str]:
     return [f"[answer] {part} [image]" for part in _answer(question, sides)]
 
 
-def _balanced(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """As many findings that are there as that aren't, and one question of another kind, in random order."""
-    mixed = [questions[n] for n in rng.permutation(len(questions))]
-    present = [q for q in mixed if q["kind"] == "presence" and q["present"]]
-    absent = [q for q in mixed if q["kind"] == "presence" and not q["present"]][: max(1, len(present))]
-    other = [q for q in mixed if q["kind"] != "presence"][:1]
-    return [q for q in mixed if q in present or q in absent or q in other]
+def asked(question: Question) -> str:
+    """As the question is put: with its choices, where it has any."""
+    return with_choices(question.text, question.choices) if question.choices else question.text
+
+
+def mixed(questions: Sequence[Question], rng: np.random.Generator, n: int) -> list[Question]:
+    """`n` questions in random order: half on presence, as many of what is there as of what isn't; of the rest each
+    kind is as likely, however many questions there are of it."""
+    order = [questions[i] for i in rng.permutation(len(questions))]
+    present = [q for q in order if q.kind == "presence" and q.present]
+    absent = [q for q in order if q.kind == "presence" and not q.present]
+    half = (n + 1) // 2
+    chosen = [q for pair in zip_longest(present, absent) for q in pair if q][: 2 * max(1, len(present))][:half]
+    kinds: dict[str, list[Question]] = {}
+    for q in order:
+        if q.kind != "presence":
+            kinds.setdefault(q.kind, []).append(q)
+    while len(chosen) < n and kinds:
+        kind = sorted(kinds)[rng.integers(len(kinds))]
+        chosen.append(kinds[kind].pop())
+        if not kinds[kind]:
+            del kinds[kind]
+    return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
 def _citing(shown: Sequence["Card | str"], about: Sequence[str]) -> list[str]:
@@ -137,122 +170,131 @@ def _report_lines(report: dict[str, str], sides: bool) -> list[str]:
     return [f"[{section}] {part} [image]" for section, text in told.items() for part in re.split(r"(?<=\.) ", text)]
 
 
-def _study(pixels: NDArray[np.uint8], sides: bool, rng: np.random.Generator) -> Study:
-    """A DICOM radiograph, or a picture of which less is known."""
-    known = sides or rng.random() < 0.5
-    orientation = STANDARD_RADIOGRAPH if sides else None
-    return Study((Picture(pixels, "DX" if known else None, "PA" if known else None, orientation),))
+def _study(facts: dict[str, Any], sides: bool, rng: np.random.Generator) -> Study:
+    """A radiograph as DICOM tells it, or a picture of which less is known. Its pixels go another way."""
+    lateral = facts["view"] == "LATERAL"
+    known = sides or lateral or rng.random() < 0.5
+    orientation = Orientation(right="P", down="F") if lateral else STANDARD_RADIOGRAPH if sides else None
+    return Study((Picture(BLANK, "DX" if known else None, facts["view"] if known else None, orientation),))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A phantom's facts as the objects that questions are made of."""
+
+    findings: tuple[Finding, ...]
+    devices: tuple[Device, ...]
+    fault: Fault | None
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> "Truth":
+        return cls(
+            tuple(Finding(**told) for told in facts["findings"]),
+            tuple(Device(**told) for told in facts["devices"]),
+            Fault(**facts["fault"]) if facts["fault"] else None,
+            tuple(Change(**told) for told in facts.get("changes", ())),
+        )
 
 
 class SampleMaker:
-    """Draws samples. `knowledge` is the share of samples that come with retrieved items."""
+    """Draws samples about phantoms; `facts` as `finetune.pocket.phantoms` tells them."""
 
-    def __init__(self, facts: Sequence[dict[str, Any]], library: Sequence[Card], knowledge: float) -> None:
-        self.facts = facts
-        self.cards = library
+    def __init__(self, facts: Sequence[dict[str, Any]], library: Sequence[Card]) -> None:
+        self.facts, self.cards = facts, library
         self.by_finding = {kind: [card for card in library if card.finding == kind] for kind in FINDINGS}
-        self.knowledge = knowledge
 
-    def make(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, task: str = "ask") -> Sample:
-        """A sample of `task` on picture `index`, shown as `pixels`."""
-        sides = rng.random() < 0.7
-        study = _study(pixels, sides, rng)
-        if task == "report":
-            return self._report(study, index, sides, rng)
-        if task == "diagnose":
-            return self._diagnosis(study, index, rng)
-        return self._question(study, index, sides, rng)
+    def questions(self, index: int, rng: np.random.Generator) -> tuple[Question, ...]:
+        """All questions about picture `index`, in words drawn anew."""
+        facts, truth = self.facts[index], Truth.of(self.facts[index])
+        return questions(truth.findings, "train", rng, truth.devices, facts["view"], truth.fault)
 
-    def quiz(self, index: int, pixels: NDArray[np.uint8], rng: np.random.Generator, turns: int) -> Sample:
-        """Up to `turns` questions about one bare picture in one sample, and now and then its report: more to learn a
-        picture, at less cost. As many findings that are there are asked about as that aren't."""
-        facts, sides = self.facts[index], rng.random() < 0.8
-        chosen = _balanced(facts["questions"], rng)[:turns]
-        first, *rest = [
-            (q["text"], "\n".join(f"[answer] {part} [image]" for part in _answer(q, sides))) for q in chosen
+    def quiz(self, index: int, rng: np.random.Generator, turns: int, knowledge: float = 0.0) -> Sample:
+        """`turns` questions about one picture in one sample: more to learn a picture, at less cost. With probability
+        `knowledge` items are retrieved, and every answer cites those on its finding."""
+        facts, sides = self.facts[index], self._sides(index, rng)
+        chosen = mixed(self.questions(index, rng), rng, turns)
+        about = [q.finding for q in chosen if q.finding]
+        evidence, shown = self._evidence(about, index, rng) if rng.random() < knowledge else ([], [])
+        said = [
+            (asked(q), "\n".join([*_answer_lines(q, sides), *_citing(shown, [q.finding] if q.finding else [])]))
+            for q in chosen
         ]
-        more = [(f"Question: {text}", answer) for text, answer in rest]
-        if rng.random() < 0.15:
-            more.append((f"{REPORT_TASK}\nDraft the report.", "\n".join(_report_lines(facts["report"], sides))))
-        return self._sample(AskRequest(study=_study(pixels, sides, rng), question=first[0]), [], [first[1]], more)
-
-    def _question(self, study: Study, index: int, sides: bool, rng: np.random.Generator) -> Sample:
-        facts = self.facts[index]
-        if rng.random() < 0.08:
-            finding = str(rng.choice(_ASKED_WITH_ARTICLE))
-            # Asked in the words of any other question: only the subject tells that the model can't know.
-            known = next(q for q in facts["questions"] if q["finding"] == finding)
-            text = _SUBJECT.sub(str(rng.choice(UNTRAINED)), known["text"])
-            about, line = [], f"[answer] {CANNOT_TELL}"
-        else:
-            question = self._draw(facts["questions"], rng)
-            about = [question["finding"]] if question["finding"] else [f["kind"] for f in facts["findings"]]
-            text, line = question["text"], "\n".join(_answer_lines(question, sides))
-        evidence, shown = self._evidence(about, index, rng)
+        for n in np.flatnonzero(rng.random(len(said)) < UNKNOWABLE):
+            said[n] = (str(rng.choice(_ASKING)).format(a=rng.choice(UNTRAINED)), f"[answer] {CANNOT_TELL}")
         earlier: tuple[Turn, ...] = ()
-        if rng.random() < 0.15:
-            before = self._draw(facts["questions"], rng)
-            earlier = (Turn(before["text"], " ".join(_answer(before, sides))),)
-        lines = [line, *_citing(shown, about)]
-        more = [
-            (f"Question: {q['text']}", "\n".join([*_answer_lines(q, sides), *_citing(shown, [q["finding"]])]))
-            for q in _balanced(facts["questions"], rng)[:3]
-            if q["finding"]
-        ]
-        return self._sample(AskRequest(study=study, question=text, earlier=earlier), evidence, lines, more)
+        if rng.random() < 0.12:
+            before = mixed(self.questions(index, rng), rng, 1)[0]
+            earlier = (Turn(asked(before), " ".join(_answer(before, sides))),)
+        study = _study(facts, sides, rng)
+        return sample_of(AskRequest(study=study, question=said[0][0], earlier=earlier), evidence, said)
 
-    @staticmethod
-    def _draw(questions: Sequence[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
-        """Present and absent findings are asked about equally often; other kinds of question share the rest."""
-        presence = [q for q in questions if q["kind"] == "presence"]
-        other = [q for q in questions if q["kind"] != "presence"]
-        if other and rng.random() < 0.4:
-            return other[rng.integers(len(other))]
-        wanted = rng.random() < 0.5
-        pool = [q for q in presence if q["present"] == wanted] or presence
-        return pool[rng.integers(len(pool))]
+    def follow_up(self, index: int, rng: np.random.Generator, turns: int) -> Sample:
+        """What has changed between the prior study, picture `index - 1`, and the current one, picture `index`."""
+        sides = rng.random() < 0.8
+        changes = Truth.of(self.facts[index]).changes
+        every = list(change_questions(changes, "train", rng))
+        told = [q for q in every if q.choices or not q.closed]
+        yes = [q for q in every if q.yes]
+        no = [q for q in every if q.yes is False]
+        some = [pool[rng.integers(len(pool))] for pool in (told, yes, no) if pool]
+        some += [every[i] for i in rng.permutation(len(every))]
+        chosen = list(dict.fromkeys(some))[:turns]
+        chosen = [chosen[i] for i in rng.permutation(len(chosen))]
+        chosen += mixed(self.questions(index, rng), rng, 1)
+        said = [(asked(q), "\n".join(_answer_lines(q, sides))) for q in chosen]
+        study, prior = (_study(self.facts[i], sides, rng) for i in (index, index - 1))
+        return sample_of(AskRequest(study=study, prior=prior, question=said[0][0]), [], said)
 
-    def _report(self, study: Study, index: int, sides: bool, rng: np.random.Generator) -> Sample:
-        facts = self.facts[index]
-        lines = _report_lines(facts["report"], sides)
-        evidence, _ = self._evidence([finding["kind"] for finding in facts["findings"]], index, rng)
-        return self._sample(ReportRequest(study=study), evidence, lines)
+    def report(self, index: int, rng: np.random.Generator) -> Sample:
+        """The report; with its prior study where there is one."""
+        facts, sides = self.facts[index], self._sides(index, rng)
+        evidence, _ = self._evidence([f["kind"] for f in facts["findings"]], index, rng)
+        study = _study(facts, sides, rng)
+        prior = _study(self.facts[index - 1], sides, rng) if facts["kind"] == "current" else None
+        lines = "\n".join(_report_lines(facts["report"], sides))
+        return sample_of(ReportRequest(study=study, prior=prior), evidence, [("", lines)])
 
-    def _diagnosis(self, study: Study, index: int, rng: np.random.Generator) -> Sample:
+    def diagnosis(self, index: int, rng: np.random.Generator) -> Sample:
         facts = self.facts[index]
         kinds = [finding["kind"] for finding in facts["findings"]]
         lines = [f"[diagnosis] {FINDINGS[kind].capitalize()} is likely. [image]" for kind in kinds]
         lines = lines or ["[diagnosis] No abnormality is seen. [image]"]
         evidence, shown = self._evidence(kinds, index, rng)
-        return self._sample(DiagnoseRequest(study=study), evidence, [*lines, *_citing(shown, kinds)])
+        study = _study(facts, self._sides(index, rng), rng)
+        return sample_of(DiagnoseRequest(study=study), evidence, [("", "\n".join([*lines, *_citing(shown, kinds)]))])
+
+    def _sides(self, index: int, rng: np.random.Generator) -> bool:
+        """Whether the sides may be told. Of a lateral view nothing said names one anyway."""
+        return self.facts[index]["view"] == "LATERAL" or rng.random() < 0.8
 
     def _evidence(
         self, about: Sequence[str], index: int, rng: np.random.Generator
     ) -> tuple[list[EvidenceItem], list[Card | str]]:
-        """Items shown, 0 to 3 in random order, and the cards and case reports they are: never the report of picture
-        `index` itself, or the model would learn to copy."""
-        if rng.random() >= self.knowledge:
-            return [], []
+        """Items shown, 0 to 3 in random order, and the cards and case reports they are: never a report of the person
+        of picture `index`, or the model would learn to copy."""
         chosen: list[Card | str] = []
-        for kind in about[:2]:
+        for kind in [about[i] for i in rng.permutation(len(about))][:2]:
             own = self.by_finding[kind]
             if rng.random() < 0.65:
                 picks = rng.permutation(len(own))[: 1 + (rng.random() < 0.4)]
                 chosen += [own[pick] for pick in picks]
         chosen += [self.cards[int(rng.integers(len(self.cards)))] for _ in range(rng.integers(0, 2))]
-        others = (index + 1 + int(rng.integers(len(self.facts) - 1)) for _ in range(rng.integers(0, 3)))
-        chosen += [case_text(self.facts[other % len(self.facts)]) for other in others]
+        mine = (self.facts[index]["family"], self.facts[index]["seed"])
+        for _ in range(rng.integers(0, 3)):
+            other = self.facts[int(rng.integers(len(self.facts)))]
+            if (other["family"], other["seed"]) != mine:
+                chosen.append(case_text(other))
         shuffled = [chosen[n] for n in rng.permutation(len(chosen))][:3]
         items = [
-            _item(n, card=thing) if isinstance(thing, Card) else _item(n, case=thing)
-            for n, thing in enumerate(shuffled, 1)
+            passage(n, thing) if isinstance(thing, Card) else _case(n, thing) for n, thing in enumerate(shuffled, 1)
         ]
         return items, shuffled
 
-    @staticmethod
-    def _sample(
-        request: Request, evidence: Sequence[EvidenceItem], lines: Sequence[str], more: Sequence[tuple[str, str]] = ()
-    ) -> Sample:
-        draft = task_of(request).draft(request, evidence)
-        kept = frozenset(name for name, _, _ in draft.parts())
-        return Sample(draft.prompt(kept, Sampling()), "\n".join(lines), tuple(more))
+
+def sample_of(request: Request, evidence: Sequence[EvidenceItem], said: Sequence[tuple[str, str]]) -> Sample:
+    """The request with the first answer, and the further questions as later turns."""
+    draft = task_of(request).draft(request, evidence)
+    kept = frozenset(name for name, _, _ in draft.parts())
+    more = tuple((f"Question: {question}", answer) for question, answer in said[1:])
+    return Sample(draft.prompt(kept, Sampling()), said[0][1], more)

@@ -23,7 +23,7 @@ class OpenClipEncoder:
         import open_clip
         import torch
 
-        source, called = _source(name)
+        source, called = source_of(name)
         try:
             self._model, self._preprocess = open_clip.create_model_from_pretrained(source, device=device)
             self._tokenizer = open_clip.get_tokenizer(source)
@@ -59,7 +59,7 @@ class OpenClipEncoder:
         return vectors
 
 
-def _source(name: str) -> tuple[str, str]:
+def source_of(name: str) -> tuple[str, str]:
     """What open_clip calls the model, and what we call it (no path of this machine)."""
     if name == "pocket":
         return f"{LOCAL}{pocket('image_text')}", "pocket"

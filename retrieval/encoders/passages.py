@@ -51,7 +51,7 @@ class TransformersTextEncoder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
+class Recipe:
     """What a model's files say of its use."""
 
     first_token: bool  # else the mean
@@ -74,7 +74,7 @@ class _Tower:
         self._torch, self._device = torch, device
         what = f"the text encoder {called}"
         with loading(what, "CONSULT_ENCODERS__TEXT"):
-            self._recipe = _recipe(folder, what, paired)
+            self._recipe = recipe_of(folder, what, paired)
             self._tokenizer = AutoTokenizer.from_pretrained(folder, **OURS)
             self._model, missing = model_of(AutoModel, folder, device)
             refuse_missing(what, [key for key in missing if "pooler." not in key])  # which isn't used
@@ -94,12 +94,12 @@ class _Tower:
             log.debug("%d of %d texts reach the encoder's length of %d tokens", cut, len(texts), self._length)
         with self._torch.inference_mode():
             states = self._model(**inputs).last_hidden_state.float()
-            pooled = states[:, 0] if self._recipe.first_token else _mean(states, inputs["attention_mask"])
+            pooled = states[:, 0] if self._recipe.first_token else mean_pooled(states, inputs["attention_mask"])
             unit: Vectors = self._torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
         return unit
 
 
-def _mean(states: Any, mask: Any) -> Any:
+def mean_pooled(states: Any, mask: Any) -> Any:
     """(n, dim) of (n, tokens, dim), over the tokens that are not padding."""
     weight = mask.unsqueeze(-1).float()
     return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
@@ -113,7 +113,7 @@ def _folders(name: str) -> list[tuple[Path, str]]:
     return [located(part.strip(), "text encoder") for part in one]
 
 
-def _recipe(folder: Path, what: str, paired: bool) -> _Recipe:
+def recipe_of(folder: Path, what: str, paired: bool) -> Recipe:
     modules = {str(module.get("type")).rsplit(".", 1)[-1] for module in _json(folder / "modules.json") or []}
     if others := sorted(modules - {"Transformer", "Pooling", "Normalize"}):
         raise Misconfigured(f"{what} ends in a layer that is not supported ({', '.join(others)}); name another")
@@ -121,7 +121,7 @@ def _recipe(folder: Path, what: str, paired: bool) -> _Recipe:
     pooling, prompts = _json(folder / "1_Pooling" / "config.json"), uses.get("prompts") or {}
     if any(prompts.values()) and pooling.get("include_prompt") is False:
         raise Misconfigured(f"{what} leaves its prompt out of the pooling, which is not supported; name another")
-    return _Recipe(
+    return Recipe(
         first_token=_pools_first_token(pooling, what, paired),
         length=text.get("max_seq_length"),
         lower=bool(text.get("do_lower_case")),

@@ -1,44 +1,15 @@
 """The store for tests and small scripts: exact, in memory, gone with the process. Same rules as the real engines."""
 
-import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import Busy, NotFound
 from retrieval.store import rules
+from retrieval.store.bm25 import Bm25
 from retrieval.types import Filter, Hit, Leg, Manifest, Record, Vector
-
-K1, B = 1.2, 0.75  # BM25 as Qdrant has it
-
-
-@dataclass
-class Bm25:
-    """Okapi BM25 with the idf that stays positive. A word repeated in the query counts once."""
-
-    postings: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))  # word → id → count
-    lengths: dict[str, int] = field(default_factory=dict)
-
-    def add(self, record_id: str, text: str) -> None:
-        if words := text.split():
-            self.lengths[record_id] = len(words)
-        for word, count in Counter(words).items():
-            self.postings[word][record_id] = count
-
-    def scores(self, query: str) -> dict[str, float]:
-        scores: dict[str, float] = defaultdict(float)
-        n = len(self.lengths)
-        mean = sum(self.lengths.values()) / max(n, 1)
-        for word in set(query.split()):
-            found = self.postings.get(word, {})
-            idf = math.log(1 + (n - len(found) + 0.5) / (len(found) + 0.5))
-            for record_id, count in found.items():
-                norm = K1 * (1 - B + B * self.lengths[record_id] / mean)
-                scores[record_id] += idf * count * (K1 + 1) / (count + norm)
-        return scores
 
 
 class _Generation:

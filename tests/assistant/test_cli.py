@@ -53,6 +53,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_commands_load_without_anything_heavy() -> None:
+    """`consult --help` loads every command to tell what it does."""
+    program = (
+        "import sys; from importlib.metadata import entry_points\n"
+        "loaded = [point.load() for point in entry_points(group='consult.commands')]; assert loaded\n"
+        "print({'numpy', 'scipy', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "set()"
+
+
 def test_ask_prints_sentences_and_references(faked: FakeEngine, picture: Path) -> None:
     result = CliRunner().invoke(
         app, ["ask", str(picture), "-q", "Is there a pleural effusion?", "--standard-display"], catch_exceptions=False

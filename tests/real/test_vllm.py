@@ -12,9 +12,9 @@ from assistant.engines.local import LocalEngine
 from assistant.errors import TooLarge
 from assistant.settings import EngineSettings
 from assistant.study import Picture
+from eval.bench.vllm_server import vllm_python, vllm_server
 from tests.assistant.engines.contract import BRIGHT, DARK, EngineContract, Subject, answer, prompt, text
 from tests.assistant.engines.tiny import CONTEXT, IMAGE_TOKENS, tiny_adapter, tiny_model
-from tests.real.vllm_server import vllm_python, vllm_server
 
 pytestmark = [
     pytest.mark.vllm,

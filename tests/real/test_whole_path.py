@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from assistant.engines.card import pocket_folder
+from eval.bench.vllm_server import vllm_python, vllm_server
 from retrieval.library import Library
-from tests.real.vllm_server import vllm_python, vllm_server
 
 pytestmark = [
     pytest.mark.vllm,

@@ -16,9 +16,9 @@ from retrieval.index import rebuild
 from retrieval.ingest import Source, add_documents, bundled_sources
 from retrieval.legs import MAX_LOOKS, pooled
 from retrieval.library import Library
-from retrieval.retriever import Retriever
+from retrieval.retriever import FITTED_ON, Retriever
 from retrieval.store.memory import MemoryStore
-from retrieval.types import Case, Fitted, Passage, Query
+from retrieval.types import Case, Filter, Fitted, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Selection, share
 from tests.retrieval.conftest import DIM, WordEncoder, bag_of_words, picture
 
@@ -101,6 +101,30 @@ def test_embeddings_may_be_handed_in(retriever: Retriever) -> None:
     retriever.encoders.image_text.seen.clear()  # type: ignore[union-attr]
     retriever.retrieve(Query("What is abnormal?", embeddings=looked))
     assert retriever.encoders.image_text.seen == []  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("more", [0, 1, 15, 80])
+def test_a_library_of_one_document_answers_as_one_of_many(
+    more: int, library: Library, store: MemoryStore, encoders: Encoders
+) -> None:
+    """By words alone: the very words that the only document is about are in all its passages."""
+
+    class Blind(WordEncoder):
+        def encode_queries(self, texts: Sequence[str]) -> Vectors:
+            return -bag_of_words(texts)
+
+    text = Blind("blind")
+    cards = {"ward": "# Effusion on the ward\n\nThe ward is told of an effusion by telephone.\n"}
+    cards |= {f"other{n}": f"# Thing {n}\n\nOf something else, number {n}.\n" for n in range(more)}
+    sources = [Source(f"/{name}.md", f"{name}.md", words.encode()) for name, words in cards.items()]
+    add_documents(library, store, Encoders(encoders.image_text, text), sources)
+    retriever = Retriever(store, library, Encoders(None, text))
+    assert found(retriever, "How is the ward told of an effusion?") == ["Effusion on the ward"]
+    assert found(retriever, "Is the tibia fractured?") == []
+    (item,) = retriever.retrieve(Query("How is the ward told of an effusion?")).items
+    raw = store.search([Leg("bm25", "bm25", "ward told effusion", "passage")], Filter())[0].scores["bm25"]
+    assert item.scores["bm25"] == raw if more >= FITTED_ON else item.scores["bm25"] > raw
+    assert item.relevance == item.scores["bm25"] / (item.scores["bm25"] + 10)
 
 
 def test_texts_that_say_the_same_come_once(

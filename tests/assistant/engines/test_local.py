@@ -139,7 +139,7 @@ def test_a_damaged_card_is_named(tmp_path: Path, tiny: Path) -> None:
 def test_a_missing_pocket_names_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("assistant.engines.local.pocket_folder", lambda: tmp_path)
     assert pocket_folder() != tmp_path
-    with pytest.raises(Misconfigured, match=r"finetune\.pocket\.language"):
+    with pytest.raises(Misconfigured, match="consult train pocket"):
         LocalEngine("pocket")
 
 

@@ -9,7 +9,9 @@ from assistant.requests import ReportRequest
 from assistant.study import STANDARD_RADIOGRAPH, Study
 from eval.benchmarks.cxr_nih import CxrNih
 from eval.benchmarks.iu_xray import IuXray
+from eval.benchmarks.kinds import Kinds
 from eval.benchmarks.medquad import MedQuad
+from eval.benchmarks.neighbours import Neighbours
 from eval.benchmarks.picture_sets import (
     Blood,
     BrainPlace,
@@ -19,7 +21,9 @@ from eval.benchmarks.picture_sets import (
     MedPix,
     PictureSet,
     Ultrasound,
+    WhiteCells,
 )
+from eval.benchmarks.picture_yes_no import BloodPlatelets, FundusReferable, NihAny
 from eval.benchmarks.slake import Slake
 from eval.benchmarks.vqa_rad import VqaRad
 from eval.exam.benchmark import Benchmark, Item
@@ -215,6 +219,7 @@ KNOWN: list[tuple[type[PictureSet], dict[str, object], str, str]] = [
     (Fundus, {"grade": {"dr": 2, "dme": 1}}, "moderate non-proliferative", "The grade is moderate non-proliferative."),
     (Fundus, {"grade": {"dr": 4}}, "proliferative", "It is proliferative."),
     (Blood, {"grade": {"red_blood_cells": 18}}, "18", "There are 18 red blood cells."),
+    (WhiteCells, {"grade": {"white_blood_cells": 1}}, "1", "There is 1 white blood cell."),
     (BrainPlace, {"extra": {"location": "upper left"}}, "left half of the picture", "In the left half of the picture."),
     (BrainPlace, {"extra": {"location": "upper centre"}}, "upper half of the picture", "Upper half of the picture."),
     (BrainTumour, {"labels": ["pituitary"]}, "pituitary tumour", "It is a pituitary tumour."),
@@ -257,10 +262,22 @@ def test_a_line_of_another_shape_is_told(tmp_path: Path) -> None:
     assert "secret" not in str(error.value)
 
 
+def test_of_lines_with_a_split_the_held_out_ones_are_asked(tmp_path: Path) -> None:
+    lines = [LINE | {"id": str(n), "grade": {"dr": 1}, "split": split} for n, split in enumerate(("train", "val"))]
+    write_lines(tmp_path / "studies.jsonl", lines)
+    assert list(items_of(Fundus(tmp_path))) == ["1"]
+    rows = [row | {"split": "train" if n > 1 else "val"} for n, row in enumerate(nih_rows())]
+    write_lines(tmp_path / "studies.jsonl", rows)
+    assert {item.id.partition("-")[0] for item in CxrNih(tmp_path).items(1000, 0)} == {"f0", "f1"}
+
+
 REAL: list[tuple[type[Benchmark], str, int]] = [
-    (CxrNih, "open/cxr_nih", 700), (Hannover, "open/cxr_hannover", 200), (BrainPlace, "open/brain_mri", 200),
-    (Fundus, "open/fundus", 350), (Blood, "open/blood", 250), (Ultrasound, "research/ultrasound", 350),
-    (BrainTumour, "research/brain_tumour", 700), (MedPix, "research/medpix", 1500), (MedQuad, "open/text", 400),
+    (CxrNih, "open/cxr_nih", 40), (NihAny, "open/cxr_nih", 97), (Hannover, "open/cxr_hannover", 11),
+    (BrainPlace, "open/brain_mri", 20), (Fundus, "open/fundus", 40), (FundusReferable, "open/fundus", 40),
+    (Blood, "open/blood", 87), (BloodPlatelets, "open/blood", 87), (WhiteCells, "open/blood", 87),
+    (Ultrasound, "research/ultrasound", 51), (BrainTumour, "research/brain_tumour", 100),
+    (MedPix, "research/medpix", 180), (MedQuad, "open/text", 400), (Neighbours, "open/cxr_nih", 97),
+    (Kinds, "open", 250),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from eval.benchmarks.closed import GAIN
 from eval.benchmarks.common import chosen, yes_or_no
 from eval.exam.benchmark import Scores
 from eval.exam.candidate import Candidate
@@ -90,6 +91,14 @@ async def test_the_picture_alone_is_asked_apart(tmp_path: Path) -> None:
     """The copier sees well when no reference is shown to it."""
     scores = await scores_of(tmp_path, "copies the first reference")
     assert Small().figures["balanced accuracy without references"](scores) == 1
+
+
+@pytest.mark.anyio
+async def test_what_references_gain_is_told_of_the_same_items(tmp_path: Path) -> None:
+    """Half of the references mislead the copier, who sees everything when it is shown none."""
+    copier = await scores_of(tmp_path / "copier", "copies the first reference")
+    sound = await scores_of(tmp_path / "sound", "ignores references")
+    assert (Small().figures[GAIN](copier), Small().figures[GAIN](sound)) == (-0.5, 0)
 
 
 @pytest.mark.anyio

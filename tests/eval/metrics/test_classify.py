@@ -10,6 +10,7 @@ from eval.metrics.classify import (
     accuracy,
     at_threshold,
     auroc,
+    auroc_within,
     balanced_accuracy,
     by_subgroup,
     choose_threshold,
@@ -82,6 +83,16 @@ def test_answer_outside_the_classes_counts_against() -> None:
 def test_auroc_by_hand() -> None:
     # Pairs (positive, negative): .8 > .5, .8 > .4, .4 < .5, .4 = .4 → (1 + 1 + 0 + ½) / 4
     assert auroc([1, 1, 0, 0], [0.8, 0.4, 0.5, 0.4]) == 2.5 / 4
+
+
+def test_auroc_within_strata_pools_pairs_and_ignores_what_the_stratum_gives_away() -> None:
+    truth, score = [True, False, True, False, False], [0.9, 0.1, 0.4, 0.6, 0.2]
+    views = ["AP", "AP", "PA", "PA", "PA"]
+    assert auroc_within(truth, score, views) == pytest.approx((1 + 1) / (1 + 2))
+    assert auroc_within(truth, score, ["one"] * 5) == pytest.approx(auroc(truth, score))
+    given_away = [True, True, True, False], [1.0, 1.0, 1.0, 0.0]
+    assert auroc(*given_away) == 1
+    assert math.isnan(auroc_within(*given_away, ["ill", "ill", "ill", "well"]))
 
 
 def test_operating_point_by_hand() -> None:

@@ -1,36 +1,43 @@
 """A training sample says what is true of its picture and cites what, and only what, was shown."""
 
 import re
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from assistant.lines import parse
 from assistant.tasks.vqa import VQA
-from eval.phantoms import make_phantom
-from finetune.pocket.language import CARD_FOLDER, targets
-from finetune.pocket.samples import FINDINGS, NO_SIDE, Sample, SampleMaker, cards, without_sides
+from eval.phantoms.questions import NO_SIDE as LATERAL
+from finetune.pocket.samples import (
+    CARD_FOLDER,
+    FINDINGS,
+    NO_SIDE,
+    Sample,
+    SampleMaker,
+    cards,
+    mixed,
+    without_sides,
+)
+from tests.finetune.pocket.parts import phantoms
 
-PHANTOMS = [make_phantom(seed, size=64) for seed in range(40)]
-FACTS = [
-    {
-        "findings": [asdict(finding) for finding in phantom.findings],
-        "questions": [asdict(question) for question in phantom.questions],
-        "report": asdict(phantom.report),
-    }
-    for phantom in PHANTOMS
-]
 CARDS = cards(CARD_FOLDER)
 
 
-def drawn(n: int, task: str = "ask", knowledge: float = 1.0) -> list[Sample]:
-    maker, rng = SampleMaker(FACTS, CARDS, knowledge), np.random.default_rng(0)
-    return [maker.make(i % len(FACTS), PHANTOMS[i % len(FACTS)].pixels, rng, task) for i in range(n)]
+def maker() -> SampleMaker:
+    return SampleMaker(phantoms().facts, CARDS)
+
+
+def quizzes(n: int, knowledge: float = 0.0, turns: int = 4) -> list[Sample]:
+    made, rng = maker(), np.random.default_rng(0)
+    return [made.quiz(i % len(made.facts), rng, turns, knowledge) for i in range(n)]
 
 
 def text_of(sample: Sample) -> str:
     return "".join(part for message in sample.prompt.messages for part in message.parts if isinstance(part, str))
+
+
+def answers(sample: Sample) -> list[str]:
+    return [sample.answer, *(said for _, said in sample.more)]
 
 
 def test_there_are_cards_on_every_trained_finding() -> None:
@@ -39,9 +46,9 @@ def test_there_are_cards_on_every_trained_finding() -> None:
 
 def test_a_passage_is_cited_when_and_only_when_it_is_on_the_finding() -> None:
     cited_any = 0
-    for sample in drawn(300):
+    for sample in quizzes(120, knowledge=1.0):
         shown = dict(re.findall(r"^\[(\d+)\] ([^,:]+)", text_of(sample), re.MULTILINE))
-        for raw in sample.answer.splitlines():
+        for raw in "\n".join(answers(sample)).splitlines():
             (line,) = parse(raw, VQA.sections)
             if line.section == "guideline":
                 cited_any += 1
@@ -50,26 +57,25 @@ def test_a_passage_is_cited_when_and_only_when_it_is_on_the_finding() -> None:
     assert cited_any > 50
 
 
-def test_a_picture_s_own_report_is_never_among_its_references() -> None:
-    told = [
-        dict(facts, report={"findings": f"Study number {n}.", "impression": "-"}) for n, facts in enumerate(FACTS[:3])
-    ]
-    maker, rng = SampleMaker(told, CARDS, 1.0), np.random.default_rng(0)
-    met = set()
-    for n in range(300):
-        own = n % 3
-        met |= {
-            (own, int(other))
-            for other in re.findall(r"Study number (\d)", text_of(maker.make(own, PHANTOMS[own].pixels, rng)))
-        }
-    assert met == {(own, other) for own in range(3) for other in range(3) if own != other}
+def test_no_report_of_the_same_person_is_among_the_references() -> None:
+    facts = [dict(one, report={"findings": f"Person {one['family']} {one['seed']}."}) for one in phantoms().facts]
+    made, rng, met = SampleMaker(facts, CARDS), np.random.default_rng(0), 0
+    for n in range(200):
+        own = facts[n % len(facts)]
+        told = re.findall(r"Person (\S+) (\d+)\.", text_of(made.quiz(n % len(facts), rng, 2, 1.0)))
+        met += len(told)
+        assert (own["family"], str(own["seed"])) not in told
+    assert met > 50
 
 
 def test_no_side_is_learnt_where_the_picture_tells_none() -> None:
-    unknown = [sample for sample in drawn(300, knowledge=0.0) if "sides unknown" in text_of(sample)]
-    assert len(unknown) > 50
-    assert not any(re.search(r"\b(left|right)\b", sample.answer) for sample in unknown)
-    assert any(NO_SIDE in sample.answer for sample in unknown)
+    unknown = [sample for sample in quizzes(200) if "sides unknown" in text_of(sample)]
+    told = [
+        line for sample in unknown for line in answers(sample) if "main bronchus" not in line and LATERAL not in line
+    ]
+    assert len(unknown) > 30
+    assert not any(re.search(r"\b(left|right)\b", line, re.IGNORECASE) for line in told)
+    assert any(NO_SIDE in line for line in told)
 
 
 def test_sides_are_taken_out_cleanly() -> None:
@@ -77,14 +83,39 @@ def test_sides_are_taken_out_cleanly() -> None:
     assert without_sides("The nodule is in the right upper zone.") == "The nodule is in the upper zone."
 
 
-@pytest.mark.parametrize(("task", "section"), [("report", "impression"), ("diagnose", "diagnosis")])
+def test_questions_are_mixed_so_that_yes_and_no_are_as_likely() -> None:
+    made, rng = maker(), np.random.default_rng(1)
+    asked = [q for n in range(len(made.facts)) for q in mixed(made.questions(n, rng), rng, 6)]
+    presence = [q.present for q in asked if q.kind == "presence" and q.finding]
+    assert 0.35 < np.mean(presence) < 0.65
+    assert len({q.kind for q in asked}) > 8
+
+
+def test_a_follow_up_shows_the_prior_first_and_says_how_it_changed() -> None:
+    made, rng = maker(), np.random.default_rng(0)
+    current = [n for n, facts in enumerate(made.facts) if facts["kind"] == "current"]
+    assert current
+    for n in current:
+        sample = made.follow_up(n, rng, 5)
+        assert sample.pictures == 2
+        assert text_of(sample).index("Prior 1:") < text_of(sample).index("Picture 1:")
+        assert (made.facts[n - 1]["kind"], made.facts[n - 1]["seed"]) == ("prior", made.facts[n]["seed"])
+        changes = {change["change"] for change in made.facts[n]["changes"]}
+        assert any(change.lower() in line.lower() for change in changes for line in answers(sample))
+
+
+@pytest.mark.parametrize(("task", "section"), [("report", "impression"), ("diagnosis", "diagnosis")])
 def test_other_tasks_have_their_own_sections(task: str, section: str) -> None:
-    assert all(f"[{section}]" in sample.answer for sample in drawn(20, task))
+    made, rng = maker(), np.random.default_rng(0)
+    assert all(f"[{section}]" in getattr(made, task)(n, rng).answer for n in range(10))
 
 
-def test_targets_name_presence_and_sides() -> None:
-    for phantom, facts in zip(PHANTOMS, FACTS, strict=True):
-        vector = targets(facts)
-        assert len(vector) == 3 * len(FINDINGS)
-        kinds = {finding.kind for finding in phantom.findings}
-        assert {kind for kind, value in zip(FINDINGS, vector, strict=False) if value} == kinds
+def test_a_choice_is_put_with_its_choices_and_answered_by_one() -> None:
+    for sample in quizzes(60):
+        for question, answer in zip([text_of(sample), *(q for q, _ in sample.more)], answers(sample), strict=True):
+            if offered := re.search(r"Answer with one of: (.*) or (.*)\.$", question):
+                said = re.match(r"\[answer\] (.*)\. \[image\]", answer)
+                choices = [*offered[1].split(", "), offered[2]]
+                assert NO_SIDE in answer or LATERAL in answer or "cannot tell" in answer or said
+                if said:
+                    assert said[1].lower() in [choice.lower() for choice in choices]

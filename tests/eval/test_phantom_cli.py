@@ -11,8 +11,8 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from eval.phantom_cli import phantom
 from eval.phantoms import make_phantom
-from eval.phantoms.cli import phantom
 
 app = typer.Typer()
 app.command()(phantom)

@@ -1,0 +1,88 @@
+"""Model cards of what ships: sources with their licences and the attribution each asks for, the recipe, time taken, and
+figures on what was held back. They are written by the run itself, so that no number in them was typed."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+UNCONFIRMED = "known but not re-read while this was made"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where training pictures or texts come from, and what their owners ask for."""
+
+    licence: str
+    attribution: str
+
+
+SOURCES = {
+    "phantoms": Source("part of this project", "Synthetic chest radiographs (`eval/phantoms`). No patient is in them."),
+    "cards": Source("part of this project", "The guideline cards (`retrieval/knowledge`)."),
+    "cxr_nih": Source(
+        f"usage unrestricted, by the NIH Clinical Center's published terms ({UNCONFIRMED})",
+        "The NIH Clinical Center provided the data. Wang X. et al., ChestX-ray8: Hospital-scale Chest X-ray Database "
+        "and Benchmarks, CVPR 2017.",
+    ),
+    "cxr_hannover": Source(
+        "CC BY 3.0",
+        "Winther H. et al., COVID-19 Image Repository, Hannover Medical School, doi 10.6084/m9.figshare.12275009. "
+        "Pictures were resized.",
+    ),
+    "brain_mri": Source(
+        f"CC BY 4.0 ({UNCONFIRMED})",
+        "Cheng J., brain tumor dataset, figshare 1512427. Pictures were cropped out of plots and resized.",
+    ),
+    "fundus": Source(
+        "CC BY 4.0",
+        "IDRiD dataset (c) by Prasanna Porwal, Samiksha Pachade and Manesh Kokare. Pictures and masks were resized.",
+    ),
+    "blood": Source(
+        "MIT, Copyright (c) 2017 shenggan", "BCCD dataset; original data by cosmicad and akshaylamba. Resized."
+    ),
+    "medquad": Source(
+        "CC BY 4.0",
+        "MedQuAD: Ben Abacha A., Demner-Fushman D., A Question-Entailment Approach to Question Answering, BMC "
+        "Bioinformatics 20:511, 2019. Texts of NIH and CDC pages, turned into questions; the passages its own test "
+        "questions ask for were left out.",
+    ),
+}
+LIMITS = """\
+**A demonstration, not for clinical use.** It is small and was trained from scratch; it says that it is a demonstration
+with every answer.
+
+Known to fail: findings of real patients' radiographs are hardly better than chance; small nodules, small effusions and
+ends of tubes are missed; a picture upside down or cropped hard is misread; counts of cells are rough; retinopathy at
+the size it reads loses microaneurysms. It answers in the words it learnt and in no others. The labels of the real sets
+were mined by rules (NIH) or are of one reader, and every set is small and from one place: no figure here says how it
+would do on your patients, and none was taken by age or sex beyond the tables of the exam."""
+
+
+def card(title: str, what: list[tuple[str, str]], sources: list[str], curves: list[Path], exam: Path | None) -> str:
+    """The card's text. `what`: rows of the table at its head; `curves`: `*.jsonl` of the stages, whose last lines are
+    the figures on what was held back; `exam`: a folder of `consult eval`, whose table is taken over."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in what)
+    told = "\n".join(f"| {name} | {SOURCES[name].licence} | {SOURCES[name].attribution} |" for name in sources)
+    parts = [f"# {title}\n\n{LIMITS}", f"| | |\n|---|---|\n{rows}"]
+    parts.append(f"## Learnt from\n\n| source | licence | attribution |\n|---|---|---|\n{told}")
+    parts += [_figures(curve) for curve in curves if curve.exists()]
+    if exam and (exam / "table.md").exists():
+        parts.append("## Exam\n\n" + _lowered((exam / "table.md").read_text()))
+    return "\n\n".join(parts) + "\n"
+
+
+def _figures(curve: Path) -> str:
+    """The last line that was judged, as a table."""
+    lines = [json.loads(line) for line in curve.read_text().splitlines()]
+    judged = [line for line in lines if set(line) - {"step", "loss", "minutes left", "minutes"}]
+    if not judged:
+        return ""
+    last = judged[-1]
+    rows = "\n".join(f"| {k} | {v} |" for k, v in last.items() if k not in ("step", "loss", "minutes left", "minutes"))
+    what = "answers' telling words right" if curve.stem == "language" else "mean AUROC"
+    return f"## {curve.stem}: held-back phantoms and pictures, step {last['step']}\n\n| | {what} |\n|---|---|\n{rows}"
+
+
+def _lowered(markdown: str) -> str:
+    """Its headings one level down, to stand in a card."""
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in markdown.splitlines())
