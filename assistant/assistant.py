@@ -5,15 +5,15 @@ from typing import Any
 
 from anyio import to_thread
 
-from assistant.budget import Piece, fit
 from assistant.course import Course
-from assistant.engines.base import Engine, EngineInfo, Prompt, Sampling
+from assistant.engines.base import Engine, EngineInfo, Prompt
 from assistant.engines.http import HttpEngine
 from assistant.events import Defect, DomainVerdict, Done, Event, EvidenceItem, Identity, Quality, Retrieved
 from assistant.evidence import offered, shown
 from assistant.imaging.gate import inspect
 from assistant.lines import lines, parse
-from assistant.requests import AskRequest, Request
+from assistant.prompting import composed, query_of, searched
+from assistant.requests import Request
 from assistant.settings import Settings
 from assistant.tasks import task_of
 from assistant.tasks.base import Draft
@@ -119,33 +119,20 @@ class Assistant:
         defects: list[Defect] = []
         with course.stage("embed_pictures"):
             embeddings = await to_thread.run_sync(self.retriever.look, [picture.pixels for picture in pictures])
-        domain, domains = None, tuple[str, ...]()
+        domain, verdicts = None, list[DomainVerdict]()
         if self.domains:
             self.domains.check(self.retriever.identities.get("image_text"))
             verdicts = [_verdict(self.domains.identify(embedding)) for embedding in embeddings]
             for number, verdict in enumerate(verdicts, 1):
                 defects += _unfit(number, verdict, course.info)
             domain = max(verdicts, key=lambda verdict: (verdict.name is not None, verdict.confidence))
-            domains = _searched(verdicts)
-            if not domains and not any(defect.refuse for defect in defects):
+            if not searched(verdicts) and not any(defect.refuse for defect in defects):
                 course.warnings.append(_unsure(verdicts))
         chest = domain.name == "chest_xray" if domain else None
         with course.stage("gate"):
             defects = [d for n, picture in enumerate(pictures, 1) for d in inspect(picture, n, chest=chest)] + defects
         course.warnings += [*request.study.warnings, *(defect.message for defect in defects if not defect.refuse)]
-        task, current = task_of(request), len(request.study.pictures)
-        earlier = tuple(turn.question for turn in request.earlier) if isinstance(request, AskRequest) else ()
-        query = Query(
-            text=task.lookup(request),
-            images=tuple(picture.pixels for picture in request.study.pictures),
-            embeddings=embeddings[:current],
-            prior_images=tuple(picture.pixels for picture in pictures[current:]),
-            prior_embeddings=embeddings[current:] if request.prior else None,
-            earlier=earlier,
-            domains=domains,
-            patient=request.study.patient,
-            sha256=tuple(picture.sha256 for picture in pictures),
-        )
+        query = query_of(request, embeddings, verdicts)
         return Quality(defects=tuple(defects), domain=domain), query
 
     async def _retrieve(self, course: Course, query: Query) -> Retrieved:
@@ -167,12 +154,8 @@ class Assistant:
         with course.stage("prompt"):
             parts = draft.parts()
             sizes = await self.engine.count([text for _, text, _ in parts])
-            pieces = [Piece(name, size + 2, rank) for (name, _, rank), size in zip(parts, sizes, strict=True)]
-            pieces.append(Piece("pictures", len(course.pictures) * (info.image_tokens + 24)))
-            kept, gone = fit(pieces, info.context, request.max_tokens)
+            prompt, kept, gone = composed(draft, request, sizes, info)
             course.left_out(gone)
-            sampling = Sampling(max_tokens=request.max_tokens, seed=request.seed)
-            prompt = draft.prompt(kept, sampling, request.adapter)
         return prompt, {item.number: item for item in draft.evidence if f"evidence {item.number}" in kept}
 
     def _done(self, course: Course, reason: str) -> Done:
@@ -206,12 +189,6 @@ def domains_of(settings: Settings) -> Domains | None:
     """As fitted on this installation, else as they came with the encoder. Raises `Misconfigured`."""
     folder = encoder_folder(settings.encoders.image_text, "image_text")
     return Domains.load(settings.home) or (Domains.load(folder) if folder else None)
-
-
-def _searched(verdicts: list[DomainVerdict]) -> tuple[str, ...]:
-    """The domains of the pictures, when all are sure; (): all there are."""
-    names = dict.fromkeys(verdict.name for verdict in verdicts if verdict.name and verdict.sure)
-    return tuple(names) if all(verdict.sure for verdict in verdicts) else ()
 
 
 def _unsure(verdicts: list[DomainVerdict]) -> str:

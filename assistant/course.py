@@ -10,6 +10,7 @@ from assistant.citations import resolve
 from assistant.engines.base import Delta, EngineInfo
 from assistant.events import Dropped, EvidenceItem, Sentence
 from assistant.lines import Line
+from assistant.prompting import pictures_of, situation_of
 from assistant.requests import Request
 from assistant.study import Picture
 
@@ -29,15 +30,11 @@ class Course:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Those of the study, then those of the prior."""
-        prior = self.request.prior
-        return self.request.study.pictures + (prior.pictures if prior else ())
+        return pictures_of(self.request)
 
     @property
     def situation(self) -> Situation:
-        known = all(picture.orientation for picture in self.pictures)  # a lateral view shows no side, and hides none
-        sides = known and any(picture.shows_sides for picture in self.pictures)
-        return Situation(sides=sides, prior=self.request.prior is not None)
+        return situation_of(self.request)
 
     @property
     def elapsed(self) -> float:

@@ -68,14 +68,18 @@ def merge(identities: Sequence[Identity]) -> Identity:
 
 def patient_key(identity: Identity, salt: bytes) -> str | None:
     """The hash that links a patient's studies and can't be turned back (`retrieval.db.patient_hash`), or None when
-    nobody is named. A name alone is no key: two people may bear it."""
+    nobody is named."""
+    who = patient_named(identity)
+    return patient_hash(salt, who) if who else None
+
+
+def patient_named(identity: Identity) -> str | None:
+    """What the source calls the patient, before it is hashed. A name alone is none: two people may bear it."""
     if identity.patient_id:
-        who = f"{identity.patient_id}^^^{identity.issuer}" if identity.issuer else identity.patient_id
-    elif identity.name and identity.birth_date:
-        who = f"{_plain(identity.name)}|{identity.birth_date}"
-    else:
-        return None
-    return patient_hash(salt, who)
+        return f"{identity.patient_id}^^^{identity.issuer}" if identity.issuer else identity.patient_id
+    if identity.name and identity.birth_date:
+        return f"{_plain(identity.name)}|{identity.birth_date}"
+    return None
 
 
 def _differ(a: Identity, b: Identity) -> bool:

@@ -30,6 +30,26 @@ def encoder(
 
 
 @train.command()
+def sft(
+    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file; see finetune/recipes/sft-lora.yaml.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and print three samples as the model will read them.")
+    ] = False,
+) -> None:
+    """Tune a vision-language model on questions, reports, diagnoses and criteria, with retrieved evidence. Killed, the
+    same command goes on where it stopped."""
+    from finetune.memory import keep_freed_memory
+    from finetune.sft import run_file
+    from retrieval.console import bars
+
+    keep_freed_memory()
+    with bars(True) as watch:
+        folder = run_file(config, watch, lambda line: typer.echo(line, err=not dry_run), dry_run)
+    if folder:
+        print(folder)
+
+
+@train.command()
 def pocket(
     data: Annotated[
         Path | None, typer.Option(help="Folder with the sources of real pictures; without it, phantoms alone.")

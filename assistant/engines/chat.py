@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from assistant.engines.base import Prompt
+from assistant.engines.card import prepared
 from assistant.study import Picture, Pixels
 
 
@@ -22,6 +23,22 @@ def chat(prompt: Prompt, side: int | None = None) -> tuple[list[dict[str, Any]],
                 content.append({"type": "text", "text": part})
         messages.append({"role": message.role, "content": content})
     return messages, images
+
+
+def rendered(processor: Any, prompt: Prompt, side: int | None) -> tuple[str, list[Image.Image]]:
+    """All the text up to where the answer begins, and the pictures, as a transformers model is shown them (`side`: see
+    `prepared`). The text is whole: it is tokenized with `add_special_tokens=False`, since many a chat template opens
+    with the token that a tokenizer would put before it once more."""
+    conversation, pictures = chat(prepared(prompt, side))
+    text = str(processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True))
+    bos = processor.tokenizer.bos_token
+    if (
+        bos
+        and not text.startswith(bos)
+        and processor.tokenizer("a")["input_ids"][0] == processor.tokenizer.bos_token_id
+    ):
+        text = bos + text
+    return text, pictures
 
 
 def squared(pixels: Pixels, side: int) -> Image.Image:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from assistant.engines.base import Delta, EngineInfo, Message, Prompt
-from assistant.engines.card import MAX_SIDE, Card, pocket_folder, prepared, read_card, weights_hash
-from assistant.engines.chat import chat
+from assistant.engines.card import MAX_SIDE, Card, pocket_folder, read_card, weights_hash
+from assistant.engines.chat import rendered
 from assistant.engines.decoding import PieceWise, Watch
 from assistant.errors import EngineDown, Misconfigured, NotFound, TooLarge
 from assistant.study import Picture
@@ -30,7 +30,7 @@ class LocalEngine:
         import torch
 
         self._name, self._adapters = model, dict(adapters or {})
-        source = _source(model)
+        source = source_of(model)
         self._card = read_card(source) if isinstance(source, Path) else Card()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._processor, self._model = _load(str(source), quantize, self._device)
@@ -81,28 +81,20 @@ class LocalEngine:
         self._model = self._processor = None
 
     def _describe(self, source: Path | str) -> EngineInfo:
-        config = self._model.config.get_text_config()
-        side = self._card.picture or MAX_SIDE
-        black = Picture(np.zeros((side, side), np.uint8))
-        with_it, without = (
-            len(self._encode(Prompt((Message("user", parts),)))["input_ids"][0]) for parts in ((black,), ())
-        )
         return EngineInfo(
             engine="local",
             model=self._name,
             model_hash=(weights_hash(source) if isinstance(source, Path) else None)
             or str(getattr(self._model.config, "_commit_hash", None) or "unknown"),
-            context=int(getattr(config, "max_position_embeddings", None) or CONTEXT),
-            image_tokens=with_it - without,
+            context=context_of(self._model.config),
+            image_tokens=image_cost(self._processor, self._card.picture),
             capabilities=frozenset({"logprobs", "score", "adapters"}),
             domains=self._card.domains,
             demonstration=self._card.demonstration,
         )
 
     def _encode(self, prompt: Prompt) -> Any:
-        conversation, pictures = chat(prepared(prompt, self._card.picture))
-        text = self._processor.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
-        return self._processor(text=[text], images=pictures or None, return_tensors="pt")
+        return encoded(self._processor, prompt, self._card.picture)
 
     def _inputs(self, prompt: Prompt) -> Any:
         inputs = self._encode(prompt)
@@ -192,7 +184,28 @@ class LocalEngine:
         self._model.set_adapter(adapter)
 
 
-def _source(model: str) -> Path | str:
+def encoded(processor: Any, prompt: Prompt, side: int | None) -> Any:
+    """The prompt as the model's inputs, a batch of one."""
+    text, pictures = rendered(processor, prompt, side)
+    return processor(text=[text], images=pictures or None, return_tensors="pt", add_special_tokens=False)
+
+
+def image_cost(processor: Any, side: int | None) -> int:
+    """Tokens of one picture, of the largest one shown where they differ."""
+    black = Picture(np.zeros((side or MAX_SIDE,) * 2, np.uint8))
+    with_it, without = (
+        len(encoded(processor, Prompt((Message("user", parts),)), side)["input_ids"][0]) for parts in ((black,), ())
+    )
+    return with_it - without
+
+
+def context_of(config: Any) -> int:
+    """Tokens that a model of this configuration reads, its answer among them."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or CONTEXT)
+
+
+def source_of(model: str) -> Path | str:
+    """The folder of a model as the settings name it, or its name on the hub. Raises `Misconfigured`."""
     if model == "pocket":
         folder = pocket_folder()
         if not (folder / "config.json").is_file():

@@ -62,13 +62,19 @@ def checklists(phantom: Phantom, place: int) -> tuple[str, ...]:
 def item_of(phantom: Phantom, disease: str, line: int) -> Item:
     told, _ = story(phantom)
     criterion = criteria(phantom, told)[disease][line]
-    question = f"History: {told} Criterion: {criterion.text} Is it met, contradicted or unknown?"
+    question = asked(told, criterion.text)
     return Item(
         id=f"{phantom.family}-{phantom.seed}-{disease.replace(' ', '-')}-{line}",
         truth={"state": criterion.state, "criterion": criterion.text, "disease": disease, "history": told},
         request=partial(_request, phantom, question),
         **whose(phantom, disease=disease),
     )
+
+
+def asked(history: str, criterion: str) -> str:
+    """The question that puts one criterion."""
+    told = f"History: {history} " if history else ""
+    return f"{told}Criterion: {criterion} Is it met, contradicted or unknown?"
 
 
 def state_of(text: str) -> str | None:

@@ -44,7 +44,7 @@ class Guard:
             for who, ledger in ledgers.items()
             if ledger is None
         ]
-        return cls(_corpus(assistant), [ledger for ledger in ledgers.values() if ledger], unknown)
+        return cls(corpus_of(assistant.library), [ledger for ledger in ledgers.values() if ledger], unknown)
 
     def admit(self, items: Sequence[Item]) -> list[Item]:
         """The same items, with all their pictures checked as they are made. Raises `LeakFound`."""
@@ -105,8 +105,8 @@ def _seeds(item: Item) -> tuple[Seeds, ...]:
     return tuple(Seeds(family, seed, seed) for family, seed in item.phantoms)
 
 
-def _corpus(assistant: Assistant) -> Seen:
+def corpus_of(library: Library) -> Seen:
     """The library's cases; phantoms among them by their seeds, as two phantoms look alike to a hash."""
-    seen = library_seen(assistant.library)
-    known = {case.id: phantoms_of(case) for case in assistant.library.cases()}
+    seen = library_seen(library)
+    known = {case.id: phantoms_of(case) for case in library.cases()}
     return replace(seen, traces=tuple(replace(one, phantoms=known[one.id]) for one in seen.traces))
