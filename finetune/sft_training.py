@@ -114,7 +114,7 @@ def trainer_of(
 def _tuner() -> Any:
     from trl import SFTTrainer
 
-    class Tuner(SFTTrainer):  # type: ignore[misc]
+    class Tuner(SFTTrainer):
         """Takes up whole models as transformers saves them, under names that are not the module's own for many
         vision-language models: the stock trainer passes over those with a warning, and goes on from other weights."""
 
@@ -193,7 +193,7 @@ def _arguments(config: SftConfig, rows: Sequence[Row]) -> Any:
 def _watching(curves: Curves, progress: Progress) -> Any:
     from transformers import TrainerCallback
 
-    class Watching(TrainerCallback):  # type: ignore[misc]
+    class Watching(TrainerCallback):
         """Writes curves and shows progress."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

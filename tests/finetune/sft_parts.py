@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image
 
 from assistant.engines.card import pocket_folder
+from eval.phantom_cli import truth
 from eval.phantoms import make_phantom
-from eval.phantoms.cli import truth
 from finetune.sft_config import SftConfig
 from finetune.sft_phantoms import samples
 
@@ -34,17 +34,18 @@ def write_lines(path: Path, rows: list[Any]) -> Path:
 
 
 def write_model(folder: Path) -> Path:
-    """A Qwen2-VL with random weights, some hundred thousand of them, and the bundled model's words."""
+    """A Qwen2-VL with random weights, some hundred thousand of them, and the bundled model's words. No layer is
+    narrower than a block of 64, or four-bit layers on a CPU with bfloat16 can't be read."""
     import torch
     from transformers import AutoConfig, AutoProcessor, GenerationConfig, Qwen2VLForConditionalGeneration
 
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(pocket_folder())
-    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     for key, value in {**text, "num_key_value_heads": 2, "layer_types": ["full_attention"] * 2}.items():
         setattr(config.text_config, key, value)
-    config.text_config.rope_parameters["mrope_section"] = [2, 3, 3]
-    for key, value in {"embed_dim": 32, "hidden_size": 32, "depth": 1, "num_heads": 2}.items():
+    config.text_config.rope_parameters["mrope_section"] = [4, 6, 6]
+    for key, value in {"embed_dim": 64, "hidden_size": 64, "depth": 1, "num_heads": 2}.items():
         setattr(config.vision_config, key, value)
     config.dtype = torch.float32
     model = Qwen2VLForConditionalGeneration(config)

@@ -19,6 +19,7 @@ from assistant.engines.local import encoded
 from assistant.events import EvidenceItem
 from eval.errors import LeakFound
 from eval.ledger import TrainingLedger, drawn, hashed_patients, write_ledger
+from eval.phantoms import make_phantom
 from finetune.configs import load_config
 from finetune.errors import Misconfigured, Problem
 from finetune.sft_config import Data, Retrieval, SftConfig
@@ -41,7 +42,9 @@ ASK = {"task": "ask", "question": "Is there an effusion?", "answer": "Yes, there
 
 
 def picture(folder: Path, name: str, seed: int) -> str:
-    coarse = np.random.default_rng(seed).integers(0, 255, (8, 8), dtype=np.uint8)
+    """All a little alike, so that the fake encoder finds them near one another."""
+    common, own = (np.random.default_rng(n).integers(0, 255, (8, 8)) for n in (99, seed))
+    coarse = (0.4 * common + 0.6 * own).astype(np.uint8)
     Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC).save(folder / name)
     return name
 
@@ -116,7 +119,9 @@ def test_training_reads_the_bytes_that_serving_is_sent(tmp_path: Path, reader: R
     """The whole way of a request on one side, the maker on the other; the same evidence, too long for the context."""
     encoders = Encoders(FakeImageTextEncoder(), FakeTextEncoder())
     library, store = Library(tmp_path / "home"), MemoryStore()
-    cases = [{"image": picture(tmp_path, f"c{n}.png", n), "report": f"Effusion number {n}. " * 90} for n in range(9)]
+    for n in range(9):
+        Image.fromarray(make_phantom(n, size=64).pixels).save(tmp_path / f"c{n}.png")
+    cases = [{"image": f"c{n}.png", "report": f"Effusion number {n}. " * 40} for n in range(9)]
     add_cases(library, store, encoders, write_lines(tmp_path / "cases.jsonl", cases), read_plain)
     kept, _ = read(write_samples(tmp_path / "samples", 1))
     retriever, heard = Retriever(store, library, encoders), list[Prompt]()
