@@ -38,8 +38,8 @@ class Recipe:
 
     phantoms: int = 20_000  # seeds; a pair is two films
     validation: int = 300
-    vision: tuple[int, int, float] = (2400, 32, 1.2e-3)
-    language: tuple[int, int, float] = (2400, 10, 1.2e-3)
+    vision: tuple[int, int, float] = (6000, 32, 1.2e-3)
+    language: tuple[int, int, float] = (2500, 10, 1.2e-3)
     image_text: tuple[int, int, float] = (1600, 48, 1.5e-3)
     passages: tuple[int, int, float] = (800, 64, 2e-3)
     seed: int = 1
@@ -120,19 +120,23 @@ class School:
         )
         return [lessons.of(kind, 12) for kind in KINDS if kind != "real" or real is not None for _ in range(2)]
 
-    def reader(self) -> language.Reader:
-        """Stages 1 and 2: the vision-language model."""
+    def seeing(self, lessons: Lessons) -> language.Reader:
+        """Stage 1: a reader whose tower sees, and whose words are still unlearnt."""
         import torch
 
         torch.manual_seed(self.recipe.seed)
-        lessons = Lessons(self.pictures(language.SIDE, 2), cards(CARD_FOLDER))
         reader = language.Reader(*language.build(self.tokenizer(lessons)))
         pictures, held = self.pictures(language.SIDE, 1), self.held_back(language.SIDE)
         self._stage("vision", {"tower": reader.tower, "read": reader.seers}, pictures.rng).run(
             lambda: reader.seeing_loss(pictures.draw(self.recipe.vision[1])), lambda: judged(reader.sees, held)
         )
         reader.centre(self.pictures(language.SIDE, 3))
-        examined = self.examined()
+        return reader
+
+    def reader(self) -> language.Reader:
+        """Stages 1 and 2: the vision-language model."""
+        lessons = Lessons(self.pictures(language.SIDE, 2), cards(CARD_FOLDER))
+        reader, examined = self.seeing(lessons), self.examined()
         self._stage("language", {"model": reader.model, "read": reader.read}, lessons.rng).run(
             lambda: reader.answering_loss(lessons.draw(self.recipe.language[1])),
             lambda: language.judged(reader, examined),
