@@ -9,6 +9,7 @@ that every answer shares.
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -214,16 +215,20 @@ def texts_of(data: PhantomSet, library: Sequence[Card]) -> list[str]:
 
 
 def judged(reader: Reader, lessons: list[Lesson]) -> dict[str, float]:
-    """By kind of lesson: the share of answers whose every telling word is foretold, given the words before it."""
+    """By kind of lesson: the share of answers of which every token is the likeliest, given those before it."""
     import torch
 
-    right: dict[str, list[float]] = {}
+    right: dict[str, list[bool]] = {}
     with torch.no_grad(), torch.autocast(device(), dtype=torch.bfloat16):
         for lesson in lessons:
             ids, answers = reader.collate(lesson)
-            _, last = reader.states(ids, lesson.pictures.pixels)
             goal = answers[:, 1:]
-            telling = torch.isin(goal, reader.telling) & (goal != -100)
-            said = reader.model.lm_head(last[:, :-1][telling]).argmax(-1)
-            right.setdefault(lesson.kind, []).append(float((said == goal[telling]).float().mean()))
+            learnt = goal != -100
+            said = torch.full_like(goal, -100)
+            said[learnt] = reader.model.lm_head(reader.states(ids, lesson.pictures.pixels)[1][:, :-1][learnt]).argmax(
+                -1
+            )
+            for row, known in zip((said == goal).tolist(), learnt.tolist(), strict=True):
+                answer = groupby(zip(row, known, strict=True), key=lambda token: token[1])
+                right.setdefault(lesson.kind, []).extend(all(ok for ok, _ in run) for told, run in answer if told)
     return {kind: round(float(np.mean(values)), 3) for kind, values in right.items()}

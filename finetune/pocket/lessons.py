@@ -17,7 +17,7 @@ from finetune.pocket.targets import HALVES
 from finetune.pocket.vision import Batch, Pictures, Row
 
 KINDS = {  # share of the batches, and how many questions a sample holds
-    "quiz": (0.34, 8), "knowledge": (0.14, 5), "follow-up": (0.14, 6), "real": (0.15, 5), "reading": (0.10, 3),
+    "quiz": (0.28, 8), "knowledge": (0.12, 5), "follow-up": (0.14, 6), "real": (0.14, 5), "reading": (0.19, 5),
     "criteria": (0.06, 6), "report": (0.04, 1), "diagnosis": (0.03, 1),
 }  # fmt: skip
 

@@ -88,8 +88,8 @@ def _pick(things: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def lesson(rng: np.random.Generator) -> tuple[str, str, str, list[tuple[str, str]]]:
-    """Title, section and text of a passage of two or three facts, and its questions with their values."""
-    chosen = [_FACTS[n] for n in rng.permutation(len(_FACTS))[: rng.integers(2, 4)]]
+    """Title, section and text of a passage of two to five facts, and its questions with their values."""
+    chosen = [_FACTS[n] for n in rng.permutation(len(_FACTS))[: rng.integers(2, 6)]]
     place = f"{_pick(_NAMES, rng)} {_pick(('Hospital', 'House', 'Lodge', 'Park'), rng)}"
     told, asked = [], []
     for _, _, passages, questions, kind in chosen:
@@ -103,5 +103,6 @@ def lesson(rng: np.random.Generator) -> tuple[str, str, str, list[tuple[str, str
 
 
 def said(value: str) -> str:
-    """The answer to a question about the only passage."""
-    return f"[answer] The passage says: {value}. [1]"
+    """The answer to a question about the only passage: hardly more than the value, or what is to be learnt would drown
+    among words that are always the same."""
+    return f"[answer] {value[0].upper()}{value[1:]}. [1]"
