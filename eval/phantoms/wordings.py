@@ -294,7 +294,7 @@ _TRAIN = Wording(
         "Has the {t} resolved?",
         "Is the {t} gone?",
         "Has the {t} disappeared since the prior study?",
-        "Is there nothing left of the {t} we had before?",
+        "Has the {t} that we had before vanished?",
         "Did the {t} go away between the images?",
     ),
     unchanged=(

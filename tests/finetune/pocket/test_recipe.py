@@ -123,5 +123,5 @@ def test_the_same_command_takes_finished_stages_from_the_work_folder(
 
 def test_scaled_recipes_keep_batches_and_rates() -> None:
     small = Recipe().scaled(0.001)
-    assert small.vision == (2, Recipe().vision[1], Recipe().vision[2])
+    assert small.vision == (6, *Recipe().vision[1:])
     assert small.phantoms == 64
