@@ -199,7 +199,8 @@ def _checked(raw: dict[str, Any]) -> Card:
 
 def _slips(card: Card) -> Iterator[tuple[str, str]]:
     """What no type can say: key and what is wrong with it."""
-    for n, fact in enumerate((*card.criteria, *card.ranges)):
+    facts: tuple[Criterion | Range, ...] = (*card.criteria, *card.ranges)
+    for n, fact in enumerate(facts):
         in_criteria = n < len(card.criteria)
         key = f"criteria.{n}" if in_criteria else f"ranges.{n - len(card.criteria)}"
         if not 0 <= fact.source < len(card.sources):
