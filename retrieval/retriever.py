@@ -90,8 +90,8 @@ class Retriever:
         ]
 
     def _half(self) -> float:
-        """BM25 whose relevance is one half, where nothing was fitted: in a larger library a rare word is worth more, and
-        would lift by itself what holds it above the floor."""
+        """BM25 whose relevance is one half, where nothing was fitted. In a larger library a rare word is worth more
+        and would lift by itself what holds it above the floor."""
         texts = max(self.library.counts()["passages"], FITTED_ON)
         return HALF * idf_of(1, texts) / idf_of(1, FITTED_ON)
 

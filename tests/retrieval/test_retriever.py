@@ -208,7 +208,8 @@ def test_the_pocket_encoder_on_the_bundled_cards(library: Library, store: Memory
 POCKET = {
     "What is the capital of France?": None,
     "Is there appendicitis?": None,
-    "Does this radiograph show a hiatus hernia?": None,
+    "Does this radiograph show a scoliosis?": None,
+    "Does this radiograph show a hiatus hernia?": "Hiatus hernia",
     "Is the tibia fractured?": None,
     "Is there a pleural effusion?": "Pleural effusion",
     "Any sign of pneumothorax?": "Pneumothorax",
