@@ -25,6 +25,7 @@ from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, s
 
 FITTED_ON = 75  # passages of the library on which the default floor was fitted for BM25's raw / (raw + HALF)
 HALF = 10
+OF_A_CARD = 5  # passages that hold the word a card is about
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
 
@@ -90,10 +91,10 @@ class Retriever:
         ]
 
     def _half(self) -> float:
-        """BM25 whose relevance is one half, where nothing was fitted. In a larger library a rare word is worth more
-        and would lift by itself what holds it above the floor."""
+        """BM25 whose relevance is one half, where nothing was fitted. In a larger library the word a card is about is
+        worth more, and would lift by itself what holds it above the floor."""
         texts = max(self.library.counts()["passages"], FITTED_ON)
-        return HALF * idf_of(1, texts) / idf_of(1, FITTED_ON)
+        return HALF * idf_of(OF_A_CARD, texts) / idf_of(OF_A_CARD, FITTED_ON)
 
     def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
         """The first passages with what the reranker says of them, if there is one and something to read."""
