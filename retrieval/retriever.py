@@ -18,12 +18,14 @@ from retrieval.library import Library
 from retrieval.pairs import paired, with_earlier
 from retrieval.question import searched_text, subject_words, words
 from retrieval.store.base import Store
-from retrieval.store.bm25 import Bm25
+from retrieval.store.bm25 import Bm25, idf_of
 from retrieval.store.words import normalise
 from retrieval.types import Case, Evidence, Filter, Fitted, Hit, Image, Item, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Found, Selection, condensed, relevance_of, selected, share, sources_first
 
-FITTED_ON = 75  # passages: the bundled cards, on which the floor was fitted for BM25's raw / (raw + 10)
+FITTED_ON = 75  # passages of the library on which the default floor was fitted for BM25's raw / (raw + HALF)
+HALF = 10
+OF_A_CARD = 5  # passages that hold the word a card is about
 MOST_RERANKED = 24  # passages: a reranker reads each of them with the question
 
 
@@ -88,6 +90,12 @@ class Retriever:
             for hit in hits
         ]
 
+    def _half(self) -> float:
+        """BM25 whose relevance is one half, where nothing was fitted. In a larger library the word a card is about is
+        worth more, and would lift by itself what holds it above the floor."""
+        texts = max(self.library.counts()["passages"], FITTED_ON)
+        return HALF * idf_of(OF_A_CARD, texts) / idf_of(OF_A_CARD, FITTED_ON)
+
     def _reranked(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
         """The first passages with what the reranker says of them, if there is one and something to read."""
         reranker = self.encoders.reranker
@@ -112,7 +120,7 @@ class Retriever:
         the index was built is not among them. `text` is what was asked, with what it refers back to."""
         subject = subject_words(text)
         by_image = not subject and any(compares(leg.name) == IMAGE_PASSAGE for leg in legs)
-        calibration = select.Calibration(fitted.legs)
+        calibration = select.Calibration(fitted.legs, self._half())
         weighed = [(hit, relevance_of(hit, calibration, by_image)) for hit in hits]
         near = [(hit, relevance) for hit, relevance in weighed if relevance >= floor]
         contents = self.library.contents([hit.id for hit, _ in near])

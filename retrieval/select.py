@@ -86,17 +86,18 @@ class Calibration:
     """Raw leg scores as relevance in [0, 1]. `legs`: leg name → (a, b) of 1/(1 + exp(−(a·raw + b))), from validation.
 
     A leg without an entry gets a default that was not measured: a cosine as it is, negative ones as 0; BM25, which has
-    no upper end, as raw/(raw + 10).
+    no upper end, as raw/(raw + `half`).
     """
 
     legs: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    half: float = 10
 
     def relevance(self, leg: str, raw: float) -> float:
         if leg in self.legs:
             a, b = self.legs[leg]
             return 1 / (1 + exp(min(-(a * raw + b), 700)))
         if leg.startswith("bm25"):
-            return 1.0 if raw == inf else max(raw, 0.0) / (max(raw, 0.0) + 10)
+            return 1.0 if raw == inf else max(raw, 0.0) / (max(raw, 0.0) + self.half)
         return min(max(raw, 0.0), 1.0)
 
     def combined(self, scores: Mapping[str, float]) -> float:

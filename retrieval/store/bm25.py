@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 K1, B = 1.2, 0.75
 
 
+def idf_of(holding: int, texts: int) -> float:
+    """What a word is worth that `holding` of so many texts hold."""
+    return math.log(1 + (texts - holding + 0.5) / (holding + 0.5))
+
+
 @dataclass
 class Bm25:
     """Okapi BM25 with the idf that stays positive. A word repeated in the query counts once.
@@ -31,7 +36,7 @@ class Bm25:
         mean = sum(self.lengths.values()) / max(len(self.lengths), 1)
         for word in set(query.split()):
             found = self.postings.get(word, {})
-            idf = math.log(1 + (n - len(found) + 0.5) / (len(found) + 0.5))
+            idf = idf_of(len(found), n)
             for record_id, count in found.items():
                 norm = K1 * (1 - B + B * self.lengths[record_id] / mean)
                 scores[record_id] += idf * count * (K1 + 1) / (count + norm)

@@ -17,6 +17,7 @@ from retrieval.ingest import Source, add_documents, bundled_sources
 from retrieval.legs import MAX_LOOKS, pooled
 from retrieval.library import Library
 from retrieval.retriever import FITTED_ON, Retriever
+from retrieval.store.bm25 import idf_of
 from retrieval.store.memory import MemoryStore
 from retrieval.types import Case, Filter, Fitted, Leg, Passage, Query
 from retrieval.weigh import UNSAID, Selection, share
@@ -124,7 +125,8 @@ def test_a_library_of_one_document_answers_as_one_of_many(
     (item,) = retriever.retrieve(Query("How is the ward told of an effusion?")).items
     raw = store.search([Leg("bm25", "bm25", "ward told effusion", "passage")], Filter())[0].scores["bm25"]
     assert item.scores["bm25"] == raw if more >= FITTED_ON else item.scores["bm25"] > raw
-    assert item.relevance == item.scores["bm25"] / (item.scores["bm25"] + 10)
+    half = 10 if more < FITTED_ON else 10 * idf_of(5, library.counts()["passages"]) / idf_of(5, FITTED_ON)
+    assert item.relevance == pytest.approx(item.scores["bm25"] / (item.scores["bm25"] + half))
 
 
 def test_texts_that_say_the_same_come_once(
@@ -206,7 +208,8 @@ def test_the_pocket_encoder_on_the_bundled_cards(library: Library, store: Memory
 POCKET = {
     "What is the capital of France?": None,
     "Is there appendicitis?": None,
-    "Does this radiograph show a hiatus hernia?": None,
+    "Does this radiograph show a scoliosis?": None,
+    "Does this radiograph show a hiatus hernia?": "Hiatus hernia",
     "Is the tibia fractured?": None,
     "Is there a pleural effusion?": "Pleural effusion",
     "Any sign of pneumothorax?": "Pneumothorax",
