@@ -2,21 +2,21 @@
 the model. What nothing decides is unknown, and says why."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.bench import Bench
 from assistant.citations import used_span
 from assistant.diagnosis.history import by_rule
-from assistant.diagnosis.names import Named, plain
-from assistant.diagnosis.values import Measured, same, same_limits, value_of
+from assistant.diagnosis.names import plain
+from assistant.diagnosis.values import Measured, value_of
 from assistant.errors import BadInput
-from assistant.events import CheckedCriterion, Citation, Conflict, Sentence, Shown, State
+from assistant.events import CheckedCriterion, Citation, Sentence, Shown, State
 from assistant.requests import DiagnoseRequest
 from assistant.tasks.base import Draft, quoted
 from assistant.tasks.diagnosis import CHECKLIST
 from assistant.tasks.vqa import TASK
-from retrieval.cards import Card, Criterion
+from retrieval.cards import Card, Criterion, Source
 from retrieval.types import Passage
 
 STATES: tuple[State, ...] = ("met", "contradicted", "unknown")
@@ -45,10 +45,9 @@ class Checker:
 
     async def checked(self, card: Card, criterion: Criterion) -> CheckedCriterion:
         decision = await self._decide(card, criterion)
-        source = card.source_of(criterion)
         return CheckedCriterion(
             text=criterion.text, kind=criterion.kind, weight=criterion.weight, state=decision.state,
-            source=f"{source.organisation}, {source.title}, {source.year}, {source.section}",
+            source=printed(card.source_of(criterion)),
             passage=self._passage(card, criterion), shown=decision.shown, why=decision.why,
         )  # fmt: skip
 
@@ -118,6 +117,10 @@ class Checker:
         )  # fmt: skip
 
 
+def printed(source: Source) -> str:
+    return f"{source.organisation}, {source.title}, {source.year}, {source.section}"
+
+
 def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], history: str) -> Decision:
     lab = criterion.lab
     assert lab is not None
@@ -140,31 +143,3 @@ def sex_of(history: str) -> str | None:
     """As the history's first word for it says."""
     match = re.search(r"\b(?:(woman|female|lady|girl)|(man|male|gentleman|boy))\b", history, re.I)
     return ("female" if match[1] else "male") if match else None
-
-
-def conflicts(named: Named, checked: Sequence[tuple[Card, Criterion]]) -> Iterator[Conflict]:
-    """Pairs of criteria from two sources that can't both be right: other limits for one value, or one finding that
-    speaks for the disease here and against it there."""
-    for n, (card, one) in enumerate(checked):
-        for other_card, other in checked[n + 1 :]:
-            if card.source_of(one) == other_card.source_of(other) or not (about := _disputed(one, other)):
-                continue
-            sources = tuple(
-                f"{s.organisation}, {s.title}, {s.year}, {s.section}"
-                for s in (card.source_of(one), other_card.source_of(other))
-            )
-            yield Conflict(
-                candidate=named.name, about=about, statements=(one.text, other.text), sources=(sources[0], sources[1])
-            )
-
-
-def _disputed(one: Criterion, other: Criterion) -> str:
-    """What two criteria disagree about; "" when they don't."""
-    opposed = (one.weight == "against") != (other.weight == "against")
-    if one.lab and other.lab:
-        if not same(one.lab.name, other.lab.name) or one.lab.sex != other.lab.sex:
-            return ""
-        return one.lab.name if opposed == same_limits(one.lab, other.lab) else ""
-    if one.finding and other.finding:
-        return one.finding if opposed and plain(one.finding) == plain(other.finding) else ""
-    return one.text if opposed and plain(one.text) == plain(other.text) else ""

@@ -3,12 +3,14 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from assistant.bench import Bench
-from assistant.diagnosis.checklist import Checker, conflicts
+from assistant.diagnosis.checklist import Checker
+from assistant.diagnosis.conflicts import Line, conflicts
 from assistant.diagnosis.names import Named, Terminology, merged, plain
 from assistant.diagnosis.ranking import Weights, bundled_weights, missing_fact, ranked, verdict
 from assistant.diagnosis.values import read_values
 from assistant.events import Candidate, CheckedCriterion, Conflict, Differential, Dropped, Event, Origin
 from assistant.requests import DiagnoseRequest
+from retrieval.cards import Card, Criterion
 from retrieval.types import Case
 
 MOST = 8  # candidates that weren't asked for: each costs the engine a question a criterion
@@ -27,14 +29,13 @@ async def differential(bench: Bench) -> AsyncGenerator[Event, None]:
         checklists: list[tuple[CheckedCriterion, ...]] = []
         disputes: list[Conflict] = []
         for named in candidates:
-            asked = [(card, criterion) for card in named.cards for criterion in card.criteria]
-            checked = []
-            for card, criterion in asked:
-                checked.append(await checker.checked(card, criterion))
+            lines: list[Line] = []
+            for card, criterion in _asked(named):
+                lines.append((card, criterion, await checker.checked(card, criterion)))
                 while checker.released:
                     yield checker.released.pop(0)
-            checklists.append(tuple(checked))
-            disputes += conflicts(named, asked)
+            checklists.append(tuple(checked for _, _, checked in lines))
+            disputes += conflicts(named, lines)
     yield concluded(candidates, checklists, standings, disputes, bundled_weights())
 
 
@@ -79,6 +80,10 @@ def _candidates(bench: Bench, request: DiagnoseRequest, terms: Terminology) -> I
         for label in case.labels if isinstance(case, Case) else ():
             if known := terms.known(label):  # a label that is no disease of the terminology says nothing here
                 yield known, "case"
+
+
+def _asked(named: Named) -> list[tuple[Card, Criterion]]:
+    return [(card, criterion) for card in named.cards for criterion in card.criteria]
 
 
 def _within(bench: Bench, found: Sequence[Named]) -> list[Named]:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+Said = tuple[Literal["met", "contradicted"], int, int]  # and the characters of the history that say so
+
 _CLAUSE = re.compile(r"[^.;!?\n]+(?:\.(?=\d)[^.;!?\n]*)*")
 _TURN = re.compile(r",?\s+\b(?:but|however|although|though|except)\b", re.I)
 _WORD = re.compile(r"[a-zà-ÿ]+(?:-[a-z]+)*", re.I)
@@ -25,20 +27,44 @@ _EMPTY = frozenset(
 )
 _SAME = {"lost": "loss", "losing": "loss", "lose": "loss", "dyspnoea": "breathless", "dyspnea": "breathless"}
 _ENDINGS = ("ness", "ing", "ily", "ly", "es", "ed", "s", "y", "e")
+_QUALIFIER = re.compile(
+    r"^(?:sudden|severe|recent|lasting|known|acute|new|raised|high|low|repeated|forceful|reduced|another)\b", re.I
+)
+_BEYOND_A_LIST = re.compile(r"\b(?:and|with|after|before|at|in|on|over|such|which|that|who|until|when)\b", re.I)
 _LOOSE = 3  # words that may stand between those of a criterion
 
 
-def by_rule(text: str, history: str) -> tuple[Literal["met", "contradicted"], int, int] | None:
+def by_rule(text: str, history: str) -> Said | None:
     """What the history says of the criterion `text`, and the characters that say it; None: the rules leave it open,
-    also when one place affirms what another denies."""
-    wanted = {_stem(word) for word in _WORD.findall(text)} - {_stem(word) for word in _EMPTY}
-    found = [hit for clause in _clauses(history) for hit in _said(wanted, *clause)]
-    if not found or len({state for state, _, _ in found}) > 1:
-        return None
-    return found[0]
+    also when one place affirms what another denies. Any of several alternatives is enough, all must be denied."""
+    found = [_one(alternative, history) for alternative in alternatives(text)]
+    if met := next((said for said in found if said and said[0] == "met"), None):
+        return met
+    return found[0] if found and all(found) else None
 
 
-def _said(wanted: set[str], clause: str, offset: int) -> Iterator[tuple[Literal["met", "contradicted"], int, int]]:
+def alternatives(text: str) -> list[str]:
+    """ "Cough, fever or weight loss" → three; () for a text that is more than a list of short things: with a number, a
+    negation, an example, a condition. A first word that qualifies goes for all: sudden pain or breathlessness."""
+    plain = text.strip().rstrip(".")
+    if re.search(r"\d|:", plain) or _NEGATION.search(plain):
+        return []
+    parts = [part.strip() for part in re.split(r",|\bor\b", plain) if part.strip()]
+    if len(parts) <= 1:
+        return [] if "," in plain else parts
+    if any(len(part.split()) > 3 or _BEYOND_A_LIST.search(part) for part in parts):
+        return []
+    qualifier = _QUALIFIER.match(parts[0])
+    return [parts[0], *(f"{qualifier[0]} {part}" for part in parts[1:])] if qualifier else parts
+
+
+def _one(text: str, history: str) -> Said | None:
+    wanted = {_stem(word) for word in _WORD.findall(text)} - _STEMMED_EMPTY
+    found = [hit for clause in _clauses(history) for hit in _said(wanted, *clause)] if wanted else []
+    return found[0] if len({state for state, _, _ in found}) == 1 else None
+
+
+def _said(wanted: set[str], clause: str, offset: int) -> Iterator[Said]:
     words = [(match, stem) for match in _WORD.finditer(clause) if (stem := _stem(match[0])) not in _STEMMED_EMPTY]
     room = len(wanted) + _LOOSE
     for at, (first, stem) in enumerate(words):
@@ -46,7 +72,7 @@ def _said(wanted: set[str], clause: str, offset: int) -> Iterator[tuple[Literal[
             continue
         near = words[at : at + room]
         places = {stem: match.end() for match, stem in reversed(near) if stem in wanted}
-        if not wanted or set(places) != wanted:
+        if set(places) != wanted:
             continue
         start, end = first.start(), max(places.values())
         if _ELSEWHERE.search(clause):

@@ -10,7 +10,7 @@ from retrieval.cards import Card
 _DENIED_BEFORE = re.compile(r"\b(?:no|not|without|unlikely|excludes?|against|rather than)\b[^.,;]*$", re.I)
 _DENIED_AFTER = re.compile(r"^[^.,;]*\b(?:unlikely|less likely|excluded|ruled out|not (?:likely|seen))\b", re.I)
 _NAMED = re.compile(
-    r"^(?:the )?(?:most )?(?:likely|possible|probable|suspected)?:?\s*(?P<name>[\w' -]{3,60}?)"
+    r"^(?!(?:met|contradicted|unknown|unclear|yes|no|none|not|normal|it|this|there|i)\b)(?:the )?(?:most )?(?:likely|possible|probable|suspected)?:?\s*(?P<name>[\w' -]{3,60}?)"
     r"(?:\s+(?:is|are|seems|remains)\s+(?:the\s+)?(?:most\s+)?(?:likely|possible|probable|suspected|seen)\b.*)?[.]?$",
     re.I,
 )
@@ -31,14 +31,18 @@ class Named:
 
 
 class Terminology:
-    """Names → diseases. Two cards are about one disease when they share a Disease Ontology id or their title. A term
-    that several diseases claim names none of them; a title or alias goes before it."""
+    """Names → diseases. Two cards are about one disease when they share a Disease Ontology id or their first term (a
+    card without terms: its title); it goes by the shortest of their titles. A term that several diseases claim names
+    none of them; a title or alias goes before it."""
 
     def __init__(self, cards: Sequence[Card]) -> None:
         grouped: dict[str, list[Card]] = {}
+        ids = {_main(card): card.doid for card in cards if card.doid}
         for card in cards:
-            grouped.setdefault(card.doid or plain(card.title), []).append(card)
-        self._named = {key: Named(key, some[0].title, tuple(some)) for key, some in grouped.items()}
+            grouped.setdefault(card.doid or ids.get(_main(card)) or _main(card), []).append(card)
+        self._named = {
+            key: Named(key, min((card.title for card in some), key=len), tuple(some)) for key, some in grouped.items()
+        }
         own = [(plain(n), key) for key, some in grouped.items() for c in some for n in (c.title, *c.aliases)]
         terms = [(plain(n), key) for key, some in grouped.items() for c in some for n in c.terms]
         claimed: dict[str, set[str]] = {}
@@ -78,6 +82,10 @@ def merged(found: Iterable[tuple[Named, Origin]]) -> list[Named]:
         known = by_key.setdefault(named.key, named)
         by_key[named.key] = replace(known, origins=tuple(dict.fromkeys((*known.origins, origin))))
     return list(by_key.values())
+
+
+def _main(card: Card) -> str:
+    return plain(card.terms[0] if card.terms else card.title)
 
 
 def plain(name: str) -> str:

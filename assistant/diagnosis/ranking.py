@@ -28,7 +28,7 @@ _FLIPS: tuple[Literal["met", "contradicted"], ...] = ("met", "contradicted")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """`tie`: candidates nearer than this to the first are not told apart; `floor`: below it no candidate is put first.
+    """`tie`: candidates as near as this to the first are not told apart; `floor`: below it no candidate is put first.
     `told`: how all this was fitted and measured, for people."""
 
     bias: float
@@ -80,7 +80,7 @@ def verdict(
         return "not enough to tell", f"Not enough to tell: no criterion of {first.name} is known."
     if first.score < weights.floor:
         return "not enough to tell", "Not enough to tell: too little speaks for any of the candidates."
-    near = [c.name for c in candidates if first.score - c.score < weights.tie]
+    near = [c.name for c in candidates if first.score - c.score <= weights.tie]
     if len(near) > 1:
         return "tie", f"Too close to tell apart: {', '.join(near[:-1])} and {near[-1]}."
     if not first.guideline:

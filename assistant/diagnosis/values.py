@@ -167,7 +167,7 @@ def _check(one: Measured) -> None:
     if not math.isfinite(one.value):
         raise BadInput(f"{one.name} {one.value} isn't a number; check the value.")
     _unit(one.unit, one.name)
-    if not one.unit and _key(one.name) != "ph":
+    if not one.unit and not re.search(r"/|\bph$|\b(?:ratio|index|score)\b", one.name, re.I):
         raise BadInput(f"{one.name} {one.value:g} has no unit; write it behind the number.")
     unit, lowest, highest = _POSSIBLE.get(_key(one.name), ("", -math.inf if _key(one.name) in _SIGNED else 0, math.inf))
     value = converted(one.value, one.unit, unit, one.name) if unit else one.value

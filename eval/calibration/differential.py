@@ -85,10 +85,11 @@ def fit(rows: Sequence[Row], told: dict[str, Any]) -> Weights:
     model = LogisticRegression(C=1.0).fit(x, [true for _, true in every])
     coefficients = {name: round(float(value), 4) for name, value in zip(FEATURES, model.coef_[0], strict=True)}
     weights = Weights(round(float(model.intercept_[0]), 4), coefficients, 0.0, 0.0, told)
-    firsts = [(again[0].score, again[0].score - again[1].score, plain(again[0].name) in row.diseases)
-              for row in rows for again in [ranked(row.found.candidates, weights)]]  # fmt: skip
-    floor = _until([(score, right) for score, _, right in firsts], RIGHT_AT_FLOOR)
-    tie = _until([(lead, right) for _, lead, right in firsts], RIGHT_AT_TIE)
+    again = [(ranked(row.found.candidates, weights), row) for row in rows]
+    firsts = [(found[0], found[0].score - found[1].score, row) for found, row in again]
+    floor = _until([(first.score, plain(first.name) in row.diseases) for first, _, row in firsts], RIGHT_AT_FLOOR)
+    leads = [(lead, plain(first.name) in row.diseases) for first, lead, row in firsts if row.diseases]
+    tie = _until(leads, RIGHT_AT_TIE)
     return Weights(weights.bias, coefficients, tie, floor, told)
 
 
@@ -121,15 +122,13 @@ def _states(rows: Sequence[Row]) -> Iterable[tuple[str, str]]:
                 yield row.states[line.text], line.state
 
 
-def _until(pairs: Sequence[tuple[float, bool]], wanted: float, window: int = 25) -> float:
-    """The value up to which, over neighbours of `window`, fewer than `wanted` were right; 0 where that is never so."""
-    ordered = sorted(pairs)
-    below = 0.0
-    for at in range(len(ordered) - window + 1):
-        some = ordered[at : at + window]
-        if np.mean([right for _, right in some]) < wanted:
-            below = some[window // 2][0]
-    return round(below, 4)
+def _until(pairs: Sequence[tuple[float, bool]], wanted: float) -> float:
+    """The largest value at which, by isotonic regression, fewer than `wanted` are right; 0 where that is never so."""
+    from sklearn.isotonic import IsotonicRegression
+
+    values, right = (np.array(column, dtype=float) for column in zip(*sorted(pairs), strict=True))
+    share = IsotonicRegression(y_min=0, y_max=1).fit_transform(values, right)
+    return round(float(max(values[share < wanted], default=0.0)), 4)
 
 
 def main(
