@@ -41,7 +41,9 @@ class ReportBody(RunBody):
 class DiagnoseBody(RunBody):
     task: Literal["diagnose"]
     history: str = ""
-    laboratory: dict[str, str] = Field(default={}, description="name → value with unit")
+    laboratory: dict[str, str] = Field(
+        default={}, description="name → value with unit, and range if known: 18 mg/L (0-5)"
+    )
     candidates: tuple[str, ...] = ()
 
 

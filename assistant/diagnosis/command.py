@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MARKS = {"met": "[green]met[/green]", "contradicted": "[red]contradicted[/red]", "unknown": "[dim]unknown[/dim]"}
 
+_WEIGHTS = {"required": "Required: ", "against": "Speaks against it: ", "supports": ""}
+
 
 def diagnose(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM, NIfTI, PNG, JPEG or TIFF.")],
@@ -87,7 +89,7 @@ def _print_differential(console: Console, found: "Differential") -> None:
         if candidate.criteria:
             table = Table(box=None, padding=(0, 2, 0, 3), show_header=False)
             for line in candidate.criteria:
-                table.add_row(_MARKS[line.state], escape(line.text), escape(_reason(line)))
+                table.add_row(_MARKS[line.state], escape(_WEIGHTS[line.weight] + line.text), escape(_reason(line)))
             console.print(table)
             sources = dict.fromkeys(line.source for line in candidate.criteria)
             console.print(f"[dim]   {escape('; '.join(sources))}[/dim]")

@@ -10,7 +10,8 @@ from retrieval.cards import Card
 _DENIED_BEFORE = re.compile(r"\b(?:no|not|without|unlikely|excludes?|against|rather than)\b[^.,;]*$", re.I)
 _DENIED_AFTER = re.compile(r"^[^.,;]*\b(?:unlikely|less likely|excluded|ruled out|not (?:likely|seen))\b", re.I)
 _NAMED = re.compile(
-    r"^(?!(?:met|contradicted|unknown|unclear|yes|no|none|not|normal|it|this|there|i)\b)(?:the )?(?:most )?(?:likely|possible|probable|suspected)?:?\s*(?P<name>[\w' -]{3,60}?)"
+    r"^(?!(?:met|contradicted|unknown|unclear|yes|no|none|not|normal|it|this|there|i)\b)"
+    r"(?:the )?(?:most )?(?:likely|possible|probable|suspected)?:?\s*(?P<name>[\w' -]{3,60}?)"
     r"(?:\s+(?:is|are|seems|remains)\s+(?:the\s+)?(?:most\s+)?(?:likely|possible|probable|suspected|seen)\b.*)?[.]?$",
     re.I,
 )

@@ -107,7 +107,7 @@ def missing_fact(candidates: Sequence[Candidate], weights: Weights) -> MissingFa
         return None
     changes, _, name, text, state, leader = best
     then = f"{leader} would come first" if changes else "the distance between the first two would change most"
-    message = f"The missing fact that matters most, for {name}: {text} Were it {state}, {then}."
+    message = f"The missing fact that matters most, for {name}: “{text.rstrip('.')}”. Were it {state}, {then}."
     return MissingFact(
         criterion=text, candidate=name, if_state=state, leader=leader if changes else None, message=message
     )

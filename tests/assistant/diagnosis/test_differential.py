@@ -207,7 +207,8 @@ def test_nothing_known_is_not_enough_to_tell(tmp_path: Path) -> None:
     assert found.verdict == "not enough to tell"
 
 
-TWINS = [card(name, Criterion("The lung shows consolidation.", "imaging", "required", 0)) for name in ("One", "Two")]
+SEEN = Criterion("The lung shows consolidation.", "imaging", "required", 0)
+TWINS = [card(name, SEEN, Criterion("The patient coughs.", "history", "supports", 0)) for name in ("One", "Two")]
 
 
 def test_equals_are_tied(tmp_path: Path) -> None:
