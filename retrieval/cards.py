@@ -1,8 +1,8 @@
 """The guideline cards as typed facts: what speaks for and against each, by named source, and reference ranges.
 
 A card's text is for reading and citing, as any document; its front matter is for reckoning with. Both stand in one
-file, whose format `retrieval/knowledge/README.md` describes. What isn't in that format is refused, so that a slip of the pen
-never becomes a criterion that silently never applies.
+file, whose format `retrieval/knowledge/README.md` describes. What isn't in that format is refused, so that a slip of
+the pen never becomes a criterion that silently never applies.
 """
 
 import re
@@ -102,6 +102,15 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class Disagreement:
+    """`card`: the file of the other; `about`: what each of the two says."""
+
+    __pydantic_config__ = _STRICT
+    card: Text
+    about: Text
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """`doid`: its id in the Disease Ontology. `text`: what follows the front matter, in Markdown."""
 
@@ -118,6 +127,7 @@ class Card:
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
     text: Text
     ranges: tuple[Range, ...] = ()
+    disagrees: tuple[Disagreement, ...] = ()
     doid: Annotated[str, Field(pattern=r"^DOID:\d{2,7}$")] | None = None
 
     @property
@@ -144,14 +154,19 @@ def bundled_cards() -> tuple[Card, ...]:
 
 
 def read_cards(folder: Path) -> tuple[Card, ...]:
-    """All cards of a folder, by file name. Raises `BadInput` for the first that isn't in the format, naming its file
-    and the key, and when two cards share a title or an alias."""
+    """All cards of a folder, by file name. Raises `BadInput`, naming file and key, for the first that isn't in the
+    format, shares a title or an alias with another, or disagrees with a card that isn't there."""
     cards = tuple(read_card(path) for path in sorted(folder.glob("*.md")) if path.name != "README.md")
     owners: dict[str, str] = {}
     for card in cards:
         for name in {name.casefold() for name in (card.title, *card.aliases)}:
             if (owner := owners.setdefault(name, card.file)) != card.file:
                 raise BadInput(f"{card.file}, aliases: {name!r} already names {owner}; keep it in one of them.")
+    files = {card.file for card in cards}
+    for card in cards:
+        for other in card.disagrees:
+            if other.card not in files - {card.file}:
+                raise BadInput(f"{card.file}, disagrees: there is no other card {other.card}.")
     return cards
 
 

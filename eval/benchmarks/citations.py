@@ -26,7 +26,7 @@ PLACE = 12
 class Citations(Benchmark):
     name = "citations"
     title = "Citations (gold questions over the bundled cards)"
-    full, quick = 116, 24
+    full, quick = 192, 24
     headline = "citation precision"
 
     def corpus(self) -> Corpus:

@@ -25,7 +25,7 @@ CARD_OF: dict[Kind, str] = {
     "atelectasis": "atelectasis.md",
 }
 NORMAL_CARD = "normal-chest-radiograph.md"
-SHOWS: dict[str, tuple[Kind, ...]] = {  # card → what a chest radiograph shows of it; a card of the eye is not here
+SHOWS: dict[str, tuple[Kind, ...]] = {  # chest card → which findings of phantoms it goes with
     **{card: (kind,) for kind, card in CARD_OF.items()},
     NORMAL_CARD: (),
     "copd.md": (),
@@ -34,6 +34,28 @@ SHOWS: dict[str, tuple[Kind, ...]] = {  # card → what a chest radiograph shows
     "heart-failure.md": ("cardiomegaly", "oedema", "effusion"),
     "pulmonary-tuberculosis.md": ("consolidation",),
     "tension-pneumothorax.md": ("pneumothorax",),
+    "acute-respiratory-distress-syndrome.md": ("oedema",),
+    "aortic-dissection.md": (),
+    "aspiration-pneumonia.md": ("consolidation",),
+    "bronchiectasis.md": (),
+    "central-venous-catheter-position.md": (),
+    "chest-drain-position.md": (),
+    "community-acquired-pneumonia-uk.md": ("consolidation",),
+    "covid-19-pneumonia.md": ("consolidation",),
+    "endotracheal-tube-position.md": (),
+    "hiatus-hernia.md": (),
+    "idiopathic-pulmonary-fibrosis.md": (),
+    "lung-abscess.md": (),
+    "lung-cancer.md": ("nodule",),
+    "lung-nodule-bts.md": ("nodule",),
+    "mediastinal-mass.md": (),
+    "nasogastric-tube-position.md": (),
+    "pericardial-effusion.md": ("cardiomegaly",),
+    "pleural-empyema.md": ("effusion",),
+    "pneumomediastinum.md": (),
+    "pneumoperitoneum.md": (),
+    "pneumothorax-accp.md": ("pneumothorax",),
+    "rib-fracture.md": (),
 }
 
 

@@ -30,7 +30,7 @@ class TextPassage(Ranked):
 
     name = "retrieval-text"
     title = "Text → passage (gold questions over the bundled cards)"
-    full, quick = 144, 144
+    full, quick = 284, 284
     legs: ClassVar = {"dense": TEXT_PASSAGE, "BM25": BM25}
     fuses = True
 

@@ -39,11 +39,12 @@ WAYS = (  # of asking about the subject of a card, in words of neither the train
 )  # fmt: skip
 # Subjects of no bundled card; the exam's own are others.
 STRANGERS = (
-    "glaucoma", "meningitis", "varicose veins", "tonsillitis", "atopic eczema", "gallstones", "viral hepatitis",
+    "cataract", "meningitis", "varicose veins", "tonsillitis", "atopic eczema", "gallstones", "viral hepatitis",
     "endometriosis", "tinnitus", "osteoarthritis of the knee", "thyroid nodules", "rosacea", "bladder cancer",
-    "a torn meniscus", "iron deficiency", "a hip fracture", "pancreatitis", "a stroke", "epilepsy", "ovarian cysts",
-    "a frozen shoulder", "cataract", "hypothyroidism", "an anal fissure", "carpal tunnel syndrome", "prostate cancer",
-    "mesothelioma", "bronchiectasis", "an aortic dissection", "a hiatus hernia", "a rib fracture", "pericarditis",
+    "a torn meniscus", "haemophilia", "a hip fracture", "pancreatitis", "migraine with aura", "epilepsy",
+    "ovarian cysts", "a frozen shoulder", "keratoconus", "hypothyroidism", "an anal fissure",
+    "carpal tunnel syndrome", "prostate cancer", "mesothelioma", "Parkinson's disease", "Crohn's disease",
+    "an inguinal hernia", "a scaphoid fracture", "pericarditis",
 )  # fmt: skip
 EVERYDAY = (
     "How long does rice take to cook?", "What is the tallest mountain in Africa?", "How do I reset my password?",
