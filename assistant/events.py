@@ -182,11 +182,12 @@ class MissingFact(Model):
 
 
 class Conflict(Model):
-    """Two guidelines that disagree about one candidate, each with its words and its source."""
+    """Two guidelines that disagree about one candidate, each with its source. `statements`: the two criteria, or none
+    where `about` tells what each says."""
 
     candidate: str
     about: str
-    statements: tuple[str, str]
+    statements: tuple[str, ...]
     sources: tuple[str, str]
 
 

@@ -99,7 +99,7 @@ def _print_differential(console: Console, found: "Differential") -> None:
         console.print(
             f"\n[yellow]Guidelines disagree on {escape(conflict.about)} for {escape(conflict.candidate)}:[/yellow]"
         )
-        for said, source in zip(conflict.statements, conflict.sources, strict=True):
+        for said, source in zip(conflict.statements or ("", ""), conflict.sources, strict=True):
             console.print(f"   {escape(said)} [dim]{escape(source)}[/dim]")
     console.print()
 

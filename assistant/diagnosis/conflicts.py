@@ -12,15 +12,29 @@ Line = tuple[Card, Criterion, CheckedCriterion]
 
 
 def conflicts(named: Named, lines: Sequence[Line]) -> list[Conflict]:
-    """Pairs of criteria from two sources that can't both be right, then guidelines that decide otherwise."""
+    """What a card itself says of another, then pairs of criteria from two sources that can't both be right, then
+    guidelines that decide otherwise about this patient."""
     found = [*_in_criteria(lines), *_in_outcome(named, lines)]
     return [
-        Conflict(
-            candidate=named.name, about=about, statements=(one[1].text, other[1].text),
-            sources=(printed(one[0].source_of(one[1])), printed(other[0].source_of(other[1]))),
-        )
-        for about, one, other in found
+        *_declared(named),
+        *(
+            Conflict(
+                candidate=named.name, about=about, statements=(one[1].text, other[1].text),
+                sources=(printed(one[0].source_of(one[1])), printed(other[0].source_of(other[1]))),
+            )
+            for about, one, other in found
+        ),
     ]  # fmt: skip
+
+
+def _declared(named: Named) -> Iterator[Conflict]:
+    """`about` then holds what each says; the sources are the first of either card."""
+    cards = {card.file: card for card in named.cards}
+    for card in named.cards:
+        for said in card.disagrees:
+            if other := cards.get(said.card):
+                sources = printed(card.sources[0]), printed(other.sources[0])
+                yield Conflict(candidate=named.name, about=said.about, statements=(), sources=sources)
 
 
 def _in_criteria(lines: Sequence[Line]) -> Iterator[tuple[str, Line, Line]]:

@@ -25,7 +25,7 @@ from assistant.events import (
 )
 from assistant.requests import DiagnoseRequest
 from eval.phantoms.criteria import DISEASES
-from retrieval.cards import Card, Criterion, Lab
+from retrieval.cards import Card, Criterion, Disagreement, Lab
 from tests.assistant.diagnosis.cards import CRP, EFFUSION, PNEUMONIA, assistant_with, card, prompts, reader, source
 from tests.assistant.parts import CARD, study
 
@@ -248,6 +248,15 @@ def test_guidelines_that_disagree_are_shown_with_both_sources(tmp_path: Path) ->
     same = replace(there, criteria=(replace(there.criteria[0], lab=Lab("CRP", "mg/dL", above=10)),))
     agreed = assistant_with(tmp_path / "agreed", [here, same], reader([]))
     assert differential(run(agreed, request(candidates=("pneumonia",)))).conflicts == ()
+
+
+def test_a_disagreement_that_a_card_declares_is_shown_with_both_sources(tmp_path: Path) -> None:
+    there = replace(PNEUMONIA, file="there.md", sources=(source("Society B"),),
+                    disagrees=(Disagreement(PNEUMONIA.file, "A wants a culture, B none."),))  # fmt: skip
+    assistant = assistant_with(tmp_path, [PNEUMONIA, there], reader([]))
+    (conflict,) = differential(run(assistant, request(candidates=("pneumonia",)))).conflicts
+    assert conflict.about == "A wants a culture, B none."
+    assert [text.split(",")[0] for text in conflict.sources] == ["Society B", "Society A"]
 
 
 def test_the_picture_is_asked_without_the_history(tmp_path: Path) -> None:
