@@ -21,6 +21,7 @@ from retrieval.types import Passage
 
 STATES: tuple[State, ...] = ("met", "contradicted", "unknown")
 _QUOTE = re.compile(r"[\"“”«»]([^\"“”«»]+)[\"“”«»]")
+_MODALITIES = {"CT": r"\bCT\b", "MR": r"\bMRI?\b", "US": r"(?i)\b(?:ultrasound|echocardiogra\w+)\b"}
 _UNTOLD = "Neither the request nor the history tells."
 
 
@@ -62,6 +63,8 @@ class Checker:
 
     async def _in_picture(self, text: str) -> Decision:
         """One closed question, without the history: what was told must not change what is seen."""
+        if missing := other_modality(text, {picture.modality for picture in self.bench.course.pictures}):
+            return Decision("unknown", why=f"It takes {missing}, and the request has none.")
         question = f"Question: Criterion: {quoted(text)} Is it met, contradicted or unknown?"
         draft = Draft(TASK, (), self.request.study, question, self.request.prior)
         state = await self.bench.choose(draft, {state: f"[answer] {state.capitalize()}. [image]" for state in STATES})
@@ -119,6 +122,14 @@ class Checker:
 
 def printed(source: Source) -> str:
     return f"{source.organisation}, {source.title}, {source.year}, {source.section}"
+
+
+def other_modality(text: str, present: set[str | None]) -> str:
+    """The modality that a criterion names and none of the pictures is; "" where it names none, or a radiograph too."""
+    named = [name for name, pattern in _MODALITIES.items() if re.search(pattern, text)]
+    if not named or present & set(named) or re.search(r"\bradiograph", text, re.I):
+        return ""
+    return named[0]
 
 
 def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], history: str) -> Decision:

@@ -85,8 +85,9 @@ def verdict(
         return "tie", f"Too close to tell apart: {', '.join(near[:-1])} and {near[-1]}."
     if not first.guideline:
         return "leads", f"{first.name} comes first by the model's preference alone; no guideline speaks of it."
-    met = sum(c.state == "met" for c in known)
-    return "leads", f"{first.name} comes first: {met} of {len(first.criteria)} criteria met."
+    speaking = [c.state for c in first.criteria if c.weight != "against"]
+    met = f"{speaking.count('met')} of {len(speaking)}"
+    return "leads", f"{first.name} comes first: {met} criteria that speak for it are met."
 
 
 def missing_fact(candidates: Sequence[Candidate], weights: Weights) -> MissingFact | None:

@@ -259,6 +259,15 @@ def test_a_disagreement_that_a_card_declares_is_shown_with_both_sources(tmp_path
     assert [text.split(",")[0] for text in conflict.sources] == ["Society B", "Society A"]
 
 
+def test_a_radiograph_is_not_asked_what_takes_a_ct(tmp_path: Path) -> None:
+    embolism = card("Embolism", Criterion("CT shows a filling defect.", "imaging", "required", 0),
+                    Criterion("A radiograph or CT shows a wedge.", "imaging", "supports", 0))  # fmt: skip
+    assistant = assistant_with(tmp_path, [embolism], reader(["CT"]))
+    defect, wedge = differential(run(assistant, request(candidates=("embolism",)))).candidates[0].criteria
+    assert (defect.state, defect.why) == ("unknown", "It takes CT, and the request has none.")
+    assert wedge.state == "met"
+
+
 def test_the_picture_is_asked_without_the_history(tmp_path: Path) -> None:
     assistant = assistant_with(tmp_path, [PNEUMONIA], reader(["consolidation"]))
     run(assistant, request())
