@@ -1,10 +1,12 @@
 """The way of one request, top to bottom in `Assistant.run`. Command line, API and page are views of its events."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from anyio import to_thread
 
+from assistant.bench import Bench
 from assistant.course import Course
 from assistant.engines.base import Engine, EngineInfo, Prompt
 from assistant.engines.http import HttpEngine
@@ -18,6 +20,7 @@ from assistant.settings import Settings
 from assistant.tasks import task_of
 from assistant.tasks.base import Draft
 from assistant.worker import Worker
+from retrieval.cards import Card, bundled_cards
 from retrieval.domain import Domains
 from retrieval.encoders.bundle import encoder_folder
 from retrieval.library import Library
@@ -38,9 +41,12 @@ class Assistant:
     """Wires engine, retriever and domains. Holds no state of a request, so that many can be under way at once."""
 
     def __init__(
-        self, engine: Engine, retriever: Retriever, domains: Domains | None = None, worker: Worker | None = None
-    ) -> None:
+        self, engine: Engine, retriever: Retriever, domains: Domains | None = None, worker: Worker | None = None,
+        cards: Callable[[], Sequence[Card]] = bundled_cards,
+    ) -> None:  # fmt: skip
+        """`cards`: the guidelines as checklists, read when a differential first needs them."""
         self.engine, self.retriever, self.domains, self.worker = engine, retriever, domains, worker
+        self.cards = cards
 
     @classmethod
     def open(cls, settings: Settings) -> "Assistant":
@@ -98,7 +104,7 @@ class Assistant:
 
         for finding in task.opening:
             yield finding
-        prompt, evidence = await self._compose(course, task.draft(request, retrieved.evidence))
+        prompt, evidence = await self.compose(course, task.draft(request, retrieved.evidence))
         stream = self.engine.stream(prompt)
         try:
             with course.stage("generate"):
@@ -109,6 +115,9 @@ class Assistant:
         finally:
             await stream.aclose()
 
+        async with aclosing(task.further(Bench(self, course, retrieved.evidence, prompt))) as events:
+            async for event in events:
+                yield event
         for finding in task.review(request, course.sentences):
             yield finding
         yield self._done(course, "" if course.sentences else "The model said nothing that passed the checks.")
@@ -148,7 +157,7 @@ class Assistant:
             priors=() if course.request.prior else tuple(map(offered, evidence.priors)),
         )
 
-    async def _compose(self, course: Course, draft: Draft) -> tuple[Prompt, dict[int, EvidenceItem]]:
+    async def compose(self, course: Course, draft: Draft) -> tuple[Prompt, dict[int, EvidenceItem]]:
         """The prompt within the model's context, and the evidence that is in it by number."""
         request, info = course.request, course.info
         with course.stage("prompt"):

@@ -15,7 +15,7 @@ from assistant.errors import BadInput
 
 if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at once
     from assistant.events import Citation, Event, EvidenceItem
-    from assistant.requests import AskRequest
+    from assistant.requests import Request
     from assistant.settings import Settings
     from assistant.study import Study
 
@@ -46,15 +46,14 @@ def ask(
         raise BadInput(
             f"The question has {len(question)} characters; at most {settings.api.max_question_chars} are read."
         )
-    study, before = _studies(files, prior, prior_case, standard_display, settings)
+    study, before = studies(files, prior, prior_case, standard_display, settings)
     request = AskRequest(
         study=study, prior=before, question=question, adapter=adapter, seed=seed, max_tokens=max_tokens
     )
-    show = _collect if as_json else _print
-    asyncio.run(_ask(settings, request, show))
+    asyncio.run(consult(settings, request, collect if as_json else show))
 
 
-def _studies(
+def studies(
     files: list[Path], prior: list[Path] | None, prior_case: str | None, standard_display: bool, settings: "Settings"
 ) -> "tuple[Study, Study | None]":
     from assistant.identity import merge
@@ -77,25 +76,25 @@ def _studies(
     return study, before
 
 
-async def _ask(settings: "Settings", request: "AskRequest", show: Any) -> None:
+async def consult(settings: "Settings", request: "Request", view: Any) -> None:
     from assistant.assistant import Assistant
 
     assistant = Assistant.open(settings)
     try:
         async with aclosing(assistant.run(request)) as events:
-            await show(events)
+            await view(events)
     finally:
         await assistant.close()
 
 
-async def _collect(events: "AsyncIterator[Event]") -> None:
+async def collect(events: "AsyncIterator[Event]") -> None:
     """One JSON object: the end of the run, with what came before it under its own name."""
     from assistant.api.results import joined
 
     print(joined([event async for event in events]).model_dump_json(indent=2))
 
 
-async def _print(events: "AsyncIterator[Event]") -> None:
+async def show(events: "AsyncIterator[Event]") -> None:
     from assistant.events import Done, Finding, Quality, Retrieved, Sentence
 
     console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, `Finding`…, `Done` (or `Failed`).
+"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, `Differential`, `Finding`…, `Done` (or `Failed`).
 
 These are also the API's wire format and what is stored of a run; a `Sentence` is only made once its own checks have
 passed, and what a reader has seen is never taken back.
@@ -129,6 +129,79 @@ class Finding(Model):
     sentences: tuple[int, ...] = ()
 
 
+State = Literal["met", "contradicted", "unknown"]
+Origin = Literal["request", "guideline", "case", "model"]
+
+
+class Shown(Model):
+    """What in the patient decides a criterion: the model's reading of the picture, words of the history, or a value.
+    `start`/`end`: characters of the history, where the words or the value stand there."""
+
+    kind: Literal["image", "history", "value"]
+    text: str
+    start: int | None = None
+    end: int | None = None
+
+
+class CheckedCriterion(Model):
+    """One line of a candidate's checklist. `source`: the guideline that says so, ready to print; `passage`: where the
+    library holds it; `why`: what it rests on where there is no `shown`, or why it stays unknown."""
+
+    text: str
+    kind: Literal["imaging", "history", "laboratory", "sign"]
+    weight: Literal["required", "supports", "against"]
+    state: State
+    source: str
+    passage: Citation | None = None
+    shown: Shown | None = None
+    why: str = ""
+
+
+class Candidate(Model):
+    """One diagnosis of the differential. `score` 0..1 ranks it and is no probability; `standing` is the model's
+    own order: 1 for its first, 1/2 for its second, …, 0 for one it didn't name. Without a guideline, no checklist."""
+
+    name: str
+    doid: str | None
+    origins: tuple[Origin, ...]
+    guideline: bool
+    score: float = Field(ge=0, le=1)
+    standing: float = Field(ge=0, le=1)
+    criteria: tuple[CheckedCriterion, ...] = ()
+
+
+class MissingFact(Model):
+    """The unknown criterion that would change the ranking most. `leader`: who would lead were it so; None: nobody
+    else, only the distance would change."""
+
+    criterion: str
+    candidate: str
+    if_state: Literal["met", "contradicted"]
+    leader: str | None
+    message: str
+
+
+class Conflict(Model):
+    """Two guidelines that disagree about one candidate, each with its source. `statements`: the two criteria, or none
+    where `about` tells what each says."""
+
+    candidate: str
+    about: str
+    statements: tuple[str, ...]
+    sources: tuple[str, str]
+
+
+class Differential(Model):
+    """The candidates, best first. `verdict`: one leads, the first are tied, or there is not enough to tell."""
+
+    event: Literal["differential"] = "differential"
+    verdict: Literal["leads", "tie", "not enough to tell"]
+    message: str
+    candidates: tuple[Candidate, ...]
+    missing: MissingFact | None = None
+    conflicts: tuple[Conflict, ...] = ()
+
+
 class Dropped(Model):
     """Something that was removed, and why: a sentence before release, or material that didn't fit the context."""
 
@@ -171,4 +244,4 @@ class Failed(Model):
     message: str
 
 
-Event = Annotated[Quality | Retrieved | Sentence | Finding | Done | Failed, Field(discriminator="event")]
+Event = Annotated[Quality | Retrieved | Sentence | Differential | Finding | Done | Failed, Field(discriminator="event")]

@@ -17,7 +17,8 @@ from anyio import to_thread
 
 from assistant.api.problems import INTERNAL, place
 from assistant.api.records import INTERRUPTED, Records, RunRow, Stored
-from assistant.api.shapes import AnyBody
+from assistant.api.shapes import AnyBody, DiagnoseBody
+from assistant.diagnosis.values import read_values
 from assistant.errors import BadInput, Busy, ConsultError, QueueFull, Unavailable
 from assistant.events import Done, Event, Failed, Identity, Sentence
 from assistant.identity import merge
@@ -142,6 +143,8 @@ class RunManager:
             prior_study(self._assistant.library, body.prior_case, self._records.study(user, body.study).patient)
         if body.prior is not None:
             merge([self._records.identity(user, id_) for id_ in (body.study, body.prior)])  # refuses two patients
+        if isinstance(body, DiagnoseBody):
+            read_values(body.laboratory)  # refused at once, not when the run's turn has come
         if body.after_run is not None:
             before = self._records.run(user, body.after_run)
             if before.study != body.study:

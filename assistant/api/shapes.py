@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from assistant.events import Citation, Dropped, EvidenceItem, Finding, Identity, Offer, Quality, Sentence
+from assistant.events import Citation, Differential, Dropped, EvidenceItem, Finding, Identity, Offer, Quality, Sentence
 
 Status = Literal["queued", "running", "answered", "abstained", "failed", "cancelled"]
 ENDED: tuple[Status, ...] = ("answered", "abstained", "failed", "cancelled")
@@ -41,7 +41,9 @@ class ReportBody(RunBody):
 class DiagnoseBody(RunBody):
     task: Literal["diagnose"]
     history: str = ""
-    laboratory: dict[str, str] = Field(default={}, description="name → value with unit")
+    laboratory: dict[str, str] = Field(
+        default={}, description="name → value with unit, and range if known: 18 mg/L (0-5)"
+    )
     candidates: tuple[str, ...] = ()
 
 
@@ -87,6 +89,7 @@ class Result(BaseModel):
     considered: int = 0
     note: str = ""
     priors: list[Offer] = Field(default=[], description="earlier studies of the same patient in the library")
+    differential: Differential | None = None
     findings: list[Finding] = []
     warnings: list[str] = []
     dropped: list[Dropped] = []

@@ -5,14 +5,17 @@ Retrieved text, histories and earlier turns are data: they are flattened to one 
 so that no document can open a section, fake a source or end its own quotation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assistant.engines.base import Message, Prompt, Sampling
-from assistant.events import EvidenceItem, Finding, Sentence
+from assistant.events import Event, EvidenceItem, Finding, Sentence
 from assistant.requests import Request, Turn
 from assistant.study import Picture, Study
+
+if TYPE_CHECKING:
+    from assistant.bench import Bench
 
 SYSTEM = (
     "You are a second reader for clinicians. Write lines: [section] sentence [source]. "
@@ -90,10 +93,17 @@ def turn_line(turn: Turn) -> str:
 R = TypeVar("R", bound=Request)
 
 
+async def nothing(_: "Bench") -> AsyncGenerator[Event, None]:
+    """Of a task whose answer is its sentences."""
+    return
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class Task(Generic[R]):
     """One task: what is looked up, what is asked, which sections come out, what is said of it before the first
-    sentence (so that it holds for a broken-off one too), which checks the whole must pass."""
+    sentence (so that it holds for a broken-off one too), which checks the whole must pass. `further`: what it works
+    out when the first answer has been heard, asking the engine again as it needs."""
 
     name: str
     sections: tuple[str, ...]
@@ -101,3 +111,4 @@ class Task(Generic[R]):
     draft: Callable[[R, Sequence[EvidenceItem]], Draft]
     review: Callable[[R, Sequence[Sentence]], list[Finding]]
     opening: tuple[Finding, ...] = ()
+    further: Callable[["Bench"], AsyncGenerator[Event, None]] = nothing

@@ -1,17 +1,25 @@
-"""Differential diagnosis, first version: candidates with what speaks for them, each resting on picture or guideline."""
+"""Differential diagnosis: the model's own list, then `assistant.diagnosis` holds candidates to their guidelines."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
 
 from assistant.checks import sides_agree
-from assistant.events import EvidenceItem, Finding, Sentence
+from assistant.diagnosis.values import read_values
+from assistant.events import Event, EvidenceItem, Finding, Sentence
 from assistant.requests import DiagnoseRequest
 from assistant.tasks.base import Draft, Task
 from assistant.tasks.vqa import TERMS
 
+if TYPE_CHECKING:
+    from assistant.bench import Bench
+
+CHECKLIST = "checklist"  # the section of the readings that decide criteria
 TASK = "Task: list the likely diagnoses. Sections: diagnosis, guideline."
 
 
 def lookup(request: DiagnoseRequest) -> str:
+    """Raises `BadInput` for a laboratory value that can't be read or can't be: before anything is asked of anybody."""
+    read_values(request.laboratory)
     return " ".join(filter(None, (*request.candidates, request.history)))
 
 
@@ -25,7 +33,8 @@ def draft(request: DiagnoseRequest, evidence: Sequence[EvidenceItem]) -> Draft:
 
 
 def review(_: DiagnoseRequest, sentences: Sequence[Sentence]) -> list[Finding]:
-    """Sides agree; a differential that cites no guideline says so."""
+    """Sides agree in what the model says by itself; a list that cites no guideline says so."""
+    sentences = [sentence for sentence in sentences if sentence.section != CHECKLIST]
     found = sides_agree(sentences, TERMS)
     if not any(sentence.support == "cited" for sentence in sentences):
         note = "No guideline supports this list: it rests on the model's reading of the picture alone."
@@ -33,4 +42,10 @@ def review(_: DiagnoseRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return found
 
 
-DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", ("diagnosis", "guideline"), lookup, draft, review)
+def further(bench: "Bench") -> AsyncGenerator[Event, None]:
+    from assistant.diagnosis.differential import differential  # itself needs this package
+
+    return differential(bench)
+
+
+DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", ("diagnosis", "guideline"), lookup, draft, review, further=further)

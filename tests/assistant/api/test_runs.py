@@ -79,14 +79,28 @@ def test_report_and_diagnose_reach_the_assistant_as_asked(client: TestClient, fa
     study, prior = upload(client), upload(client, png(30))
     for body in (
         {"task": "report", "study": study, "prior": prior, "indication": "Cough.", "prior_report": "Clear lungs."},
-        {"task": "diagnose", "study": study, "history": "Fever.", "laboratory": {"CRP": "9"}, "candidates": ["a", "b"]},
+        {
+            "task": "diagnose",
+            "study": study,
+            "history": "Fever.",
+            "laboratory": {"CRP": "9 mg/L"},
+            "candidates": ["a", "b"],
+        },
     ):
         ended(client, client.post("/v1/runs", json=body).json()["id"])
     report, diagnosis = fake.requests
     assert isinstance(report, ReportRequest)
     assert (report.indication, report.prior_report, report.prior is not None) == ("Cough.", "Clear lungs.", True)
     assert isinstance(diagnosis, DiagnoseRequest)
-    assert (diagnosis.history, diagnosis.laboratory, diagnosis.candidates) == ("Fever.", {"CRP": "9"}, ("a", "b"))
+    assert (diagnosis.history, diagnosis.laboratory, diagnosis.candidates) == ("Fever.", {"CRP": "9 mg/L"}, ("a", "b"))
+
+
+def test_a_laboratory_value_without_a_known_unit_is_refused_at_once(client: TestClient, fake: FakeAssistant) -> None:
+    body = {"task": "diagnose", "study": upload(client), "laboratory": {"CRP": "9 florins"}}
+    refused = client.post("/v1/runs", json=body)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:consult:bad-input")
+    assert "no known unit" in refused.json()["detail"]
+    assert fake.requests == []
 
 
 def test_earlier_turns_come_from_the_chain(client: TestClient, fake: FakeAssistant) -> None:
