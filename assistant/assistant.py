@@ -1,6 +1,8 @@
 """The way of one request, top to bottom in `Assistant.run`. Command line, API and page are views of its events."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
@@ -9,14 +11,27 @@ from assistant.budget import Piece, fit
 from assistant.course import Course
 from assistant.engines.base import Engine, EngineInfo, Prompt, Sampling
 from assistant.engines.http import HttpEngine
-from assistant.events import Defect, DomainVerdict, Done, Event, EvidenceItem, Identity, Quality, Retrieved
+from assistant.errors import TooLarge
+from assistant.events import (
+    Defect,
+    DomainVerdict,
+    Done,
+    Drafted,
+    Event,
+    EvidenceItem,
+    Finding,
+    Identity,
+    Quality,
+    Retrieved,
+    Sentence,
+)  # fmt: skip
 from assistant.evidence import offered, shown
 from assistant.imaging.gate import inspect
-from assistant.lines import lines, parse
+from assistant.lines import Line, lines, parse
 from assistant.requests import AskRequest, Request
 from assistant.settings import Settings
 from assistant.tasks import task_of
-from assistant.tasks.base import Draft
+from assistant.tasks.base import Draft, Task
 from assistant.worker import Worker
 from retrieval.domain import Domains
 from retrieval.encoders.bundle import encoder_folder
@@ -98,20 +113,58 @@ class Assistant:
 
         for finding in task.opening:
             yield finding
-        prompt, evidence = await self._compose(course, task.draft(request, retrieved.evidence))
-        stream = self.engine.stream(prompt)
-        try:
-            with course.stage("generate"):
-                async for raw, whole in lines(course.hear(stream)):
-                    for line in parse(raw, task.sections, complete=whole):
-                        if sentence := course.release(line, evidence):
-                            yield sentence
-        finally:
-            await stream.aclose()
+        for section, text in task.own(request):
+            yield course.say(section, text)
+        draft = task.draft(request, retrieved.evidence)
+        prompt, evidence = await self._compose(course, draft)
+        with course.stage("generate"):
+            async with aclosing(self._read(course, prompt, task.sections(request))) as read:
+                async for line in read:
+                    if sentence := course.release(line, evidence):
+                        yield sentence
+        silent = all(sentence.support == "request" for sentence in course.sentences)
 
-        for finding in task.review(request, course.sentences):
+        failed = task.review(request, course.standing)
+        for finding in failed:
             yield finding
-        yield self._done(course, "" if course.sentences else "The model said nothing that passed the checks.")
+        if not silent:
+            for sentence in await self._repair(course, task, draft, failed):
+                yield sentence
+        failing = task.review(request, course.standing)
+        for finding in failing:
+            if finding not in failed:
+                yield finding
+        if task.report and not silent:
+            gone = [sentence for sentence in course.sentences if sentence.index in course.superseded]
+            yield Drafted(draft=task.report(request, course.standing, gone, failing, self._who(course)))
+        yield self._done(course, "The model said nothing that passed the checks." if silent else "")
+
+    async def _read(self, course: Course, prompt: Prompt, sections: tuple[str, ...]) -> AsyncGenerator[Line, None]:
+        """The model's lines, as they come. Closing the generator stops the engine."""
+        async with aclosing(self.engine.stream(prompt)) as stream:
+            async for raw, whole in lines(course.hear(stream)):
+                for line in parse(raw, sections, complete=whole):
+                    yield line
+
+    async def _repair(self, course: Course, task: Task[Any], draft: Draft, failed: list[Finding]) -> list[Sentence]:
+        """One more try at what the checks found. It is heard to its end before any of it is released, since it is
+        released only if it mends something (`Course.mend`)."""
+        failed = [finding for finding in failed if finding.severity != "note"]
+        asked = task.repair(course.standing, failed) if failed else ""
+        if not asked:
+            return []
+        answer = "\n".join(f"[{sentence.section}] {sentence.text}" for sentence in course.standing)
+        try:
+            prompt, evidence = await self._compose(course, replace(draft, again=(answer, asked)))
+        except TooLarge:
+            course.warnings.append(
+                "What the checks found was not put to the model again: the prompt would be too long."
+            )
+            return []
+        with course.stage("repair"):
+            written = [line async for line in self._read(course, prompt, task.sections(course.request))]
+        named = frozenset(index for finding in failed for index in finding.sentences)
+        return course.mend(written, evidence, named, lambda standing: _failing(task.review(course.request, standing)))
 
     async def _look(self, course: Course) -> tuple[Quality, Query]:
         """The quality gate: which kind the pictures are, and what is wrong with them."""
@@ -182,13 +235,16 @@ class Assistant:
         return Done(
             status="abstained" if reason else "answered",
             reason=reason,
-            answer=" ".join(sentence.text for sentence in course.sentences),
+            answer=" ".join(sentence.text for sentence in course.standing),
             cut=course.cut,
             warnings=tuple(dict.fromkeys(course.warnings)),
             dropped=tuple(course.dropped),
-            identity=Identity(**self._identity(course.info), adapter=course.request.adapter, seed=course.request.seed),
+            identity=self._who(course),
             timings={name: round(seconds, 6) for name, seconds in course.timings.items()},
         )
+
+    def _who(self, course: Course) -> Identity:
+        return Identity(**self._identity(course.info), adapter=course.request.adapter, seed=course.request.seed)
 
     def _identity(self, info: EngineInfo) -> dict[str, Any]:
         manifest = self.retriever.store.manifest
@@ -206,6 +262,10 @@ def domains_of(settings: Settings) -> Domains | None:
     """As fitted on this installation, else as they came with the encoder. Raises `Misconfigured`."""
     folder = encoder_folder(settings.encoders.image_text, "image_text")
     return Domains.load(settings.home) or (Domains.load(folder) if folder else None)
+
+
+def _failing(findings: Sequence[Finding]) -> int:
+    return sum(finding.severity != "note" for finding in findings)
 
 
 def _searched(verdicts: list[DomainVerdict]) -> tuple[str, ...]:

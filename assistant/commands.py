@@ -46,7 +46,7 @@ def ask(
         raise BadInput(
             f"The question has {len(question)} characters; at most {settings.api.max_question_chars} are read."
         )
-    study, before = _studies(files, prior, prior_case, standard_display, settings)
+    study, before = studies(files, prior, prior_case, standard_display, settings)
     request = AskRequest(
         study=study, prior=before, question=question, adapter=adapter, seed=seed, max_tokens=max_tokens
     )
@@ -54,7 +54,7 @@ def ask(
     asyncio.run(_ask(settings, request, show))
 
 
-def _studies(
+def studies(
     files: list[Path], prior: list[Path] | None, prior_case: str | None, standard_display: bool, settings: "Settings"
 ) -> "tuple[Study, Study | None]":
     from assistant.identity import merge

@@ -33,4 +33,4 @@ def review(_: DiagnoseRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return found
 
 
-DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", ("diagnosis", "guideline"), lookup, draft, review)
+DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", lambda _: ("diagnosis", "guideline"), lookup, draft, review)

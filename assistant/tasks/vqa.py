@@ -20,4 +20,4 @@ def review(_: AskRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return sides_agree(sentences, TERMS)
 
 
-VQA: Task[AskRequest] = Task("ask", ("answer", "guideline"), lambda request: request.question, draft, review)
+VQA: Task[AskRequest] = Task("ask", lambda _: ("answer", "guideline"), lambda request: request.question, draft, review)
