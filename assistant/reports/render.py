@@ -98,7 +98,7 @@ def pdf(draft: Draft) -> bytes:
     document.add_page()
     size = {"title": 16, "notice": 10, "heading": 12, "text": 11, "small": 8}
     told = list(paragraphs(draft))
-    if any("?" in _latin(words) and "?" not in words for _, words in told):
+    if any(_latin(words).count("?") > words.count("?") for _, words in told):
         told.append(("small", _UNSHOWN))
     for kind, words in told:
         document.set_font("Helvetica", style="B" if kind in ("title", "notice", "heading") else "", size=size[kind])

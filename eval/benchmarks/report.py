@@ -40,7 +40,7 @@ class ReportDraft(Benchmark):
         answer, reference = answers["asked"], item.truth["report"]
         draft, sides = spoken(answer, *SECTIONS), item.truth["sides"]
         written = {sentence.section for sentence in answer.sentences}
-        told = [f"[{sentence.section}] {sentence.text}" for sentence in answer.sentences]
+        told = [f"[{'findings' if s.section in FINDINGS else s.section}] {s.text}" for s in answer.sentences]
         return {
             "answered": bool(draft),
             "counts": finding_counts([reference], [draft])[0].tolist(),

@@ -109,5 +109,6 @@ def test_a_wrong_worklist_is_refused_before_anything_is_read(text: str, said: st
 
 def test_what_does_not_go_together_is_said(engine: FakeEngine, picture: Path) -> None:
     for arguments in ((), (str(picture), "--format", "pdf"), ("--batch", "w.csv"), (str(picture), "--batch", "w.csv")):
-        consult(*arguments, code=2)
+        result = CliRunner().invoke(app, ["report", *arguments])
+        assert isinstance(result.exception, BadInput), result.output
     assert engine.prompts == []

@@ -106,7 +106,7 @@ def test_a_case_is_told_by_its_findings_not_in_its_words() -> None:
         number=1, kind="case", id="c", title="Similar case", text=report, scores={}, relevance=1, labels=("effusion",)
     )
     unnamed = case.model_copy(update={"number": 2, "labels": ()})
-    parts = dict((name, text) for name, text, _ in draft(ReportRequest(study=study()), [case, unnamed]).parts())
+    parts = {name: text for name, text, _ in draft(ReportRequest(study=study()), [case, unnamed]).parts()}
     assert parts["evidence 1"] == "[1] Case: effusion"
     assert parts["evidence 2"] == "[2] Case: Left effusion."
 
@@ -129,7 +129,7 @@ def test_what_is_missing_is_asked_once_more(tmp_path: Path) -> None:
     asked = engine.prompts[1].messages
     assert [message.role for message in asked] == ["system", "user", "assistant", "user"]
     assert "Heart and mediastinum" in str(asked[-1].parts[0])
-    assert [event.check for event in events if isinstance(event, Finding)][0] == "preliminary"
+    assert next(event.check for event in events if isinstance(event, Finding)) == "preliminary"
     assert whole.checks == ()
     assert sum(isinstance(event, Finding) and event.check == "missing" for event in events) == 1  # as it was shown
 
