@@ -241,7 +241,7 @@ class RunManager:
                 earlier = [Turn(*turn) for turn in json.loads(run.earlier)] + self._turns(run)
                 return AskRequest(question=body["question"], earlier=tuple(earlier), **common)
             case "report":
-                template = find_template(body.get("template", "chest"), self._assistant.library.home)
+                template = find_template(body.get("template", "chest"), self._records.home)
                 written = {name: body.get(name, "") for name in ("indication", "history", "prior_report")}
                 return ReportRequest(template=template, **written, **common)
         return DiagnoseRequest(
