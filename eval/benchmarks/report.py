@@ -21,7 +21,7 @@ from eval.phantoms import Phantom
 from eval.phantoms.text import Report
 
 PLACE = 3
-FINDINGS = tuple(section.name for section in built_in("chest").sections if section.findings)
+FINDINGS = tuple(s.name for name in ("chest", "free") for s in built_in(name).sections if s.findings)
 SECTIONS = (*FINDINGS, "impression")
 _BOTH_VIEWS = 4  # one study in so many has a lateral film, too; no divisor of the number of families
 
