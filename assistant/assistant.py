@@ -13,7 +13,7 @@ from assistant.engines.http import HttpEngine
 from assistant.events import Defect, DomainVerdict, Done, Event, EvidenceItem, Identity, Quality, Retrieved
 from assistant.evidence import offered, shown
 from assistant.imaging.gate import inspect
-from assistant.lines import lines, parse
+from assistant.lines import Line, lines, parse
 from assistant.prompting import composed, query_of, searched
 from assistant.requests import Request
 from assistant.settings import Settings
@@ -104,23 +104,28 @@ class Assistant:
 
         for finding in task.opening:
             yield finding
-        prompt, evidence = await self.compose(course, task.draft(request, retrieved.evidence))
-        stream = self.engine.stream(prompt)
-        try:
-            with course.stage("generate"):
-                async for raw, whole in lines(course.hear(stream)):
-                    for line in parse(raw, task.sections, complete=whole):
-                        if sentence := course.release(line, evidence):
-                            yield sentence
-        finally:
-            await stream.aclose()
+        for section, text in task.own(request):
+            yield course.say(section, text)
+        draft = task.draft(request, retrieved.evidence)
+        prompt, evidence = await self.compose(course, draft)
+        with course.stage("generate"):
+            async with aclosing(self.read(course, prompt)) as read:
+                async for line in read:
+                    if sentence := course.release(line, evidence):
+                        yield sentence
 
-        async with aclosing(task.further(Bench(self, course, retrieved.evidence, prompt))) as events:
+        async with aclosing(task.further(Bench(self, course, retrieved.evidence, draft, prompt))) as events:
             async for event in events:
                 yield event
-        for finding in task.review(request, course.sentences):
-            yield finding
-        yield self._done(course, "" if course.sentences else "The model said nothing that passed the checks.")
+        yield self._done(course, "The model said nothing that passed the checks." if course.silent else "")
+
+    async def read(self, course: Course, prompt: Prompt, sections: tuple[str, ...] = ()) -> AsyncGenerator[Line, None]:
+        """The model's lines as they come, in `sections` (the task's). Closing the generator stops the engine."""
+        expected = sections or task_of(course.request).sections(course.request)
+        async with aclosing(self.engine.stream(prompt)) as stream:
+            async for raw, whole in lines(course.hear(stream)):
+                for line in parse(raw, expected, complete=whole):
+                    yield line
 
     async def _look(self, course: Course) -> tuple[Quality, Query]:
         """The quality gate: which kind the pictures are, and what is wrong with them."""
@@ -174,13 +179,17 @@ class Assistant:
         return Done(
             status="abstained" if reason else "answered",
             reason=reason,
-            answer=" ".join(sentence.text for sentence in course.sentences),
+            answer=" ".join(sentence.text for sentence in course.standing),
             cut=course.cut,
             warnings=tuple(dict.fromkeys(course.warnings)),
             dropped=tuple(course.dropped),
-            identity=Identity(**self._identity(course.info), adapter=course.request.adapter, seed=course.request.seed),
+            identity=self.who(course),
             timings={name: round(seconds, 6) for name, seconds in course.timings.items()},
         )
+
+    def who(self, course: Course) -> Identity:
+        """Who speaks in this course."""
+        return Identity(**self._identity(course.info), adapter=course.request.adapter, seed=course.request.seed)
 
     def _identity(self, info: EngineInfo) -> dict[str, Any]:
         manifest = self.retriever.store.manifest

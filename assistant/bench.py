@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from assistant.engines.base import Prompt
-from assistant.events import EvidenceItem, Sentence
-from assistant.lines import Line, lines, parse
+from assistant.errors import TooLarge
+from assistant.events import EvidenceItem, Finding, Identity, Sentence
+from assistant.lines import Line
+from assistant.tasks import task_of
 
 if TYPE_CHECKING:
     from assistant.assistant import Assistant
@@ -17,12 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`prompt`: that of the first answer, by which completions can be scored."""
+    """`first` is what was asked first, and `prompt` its prompt, by which completions can be scored."""
 
     assistant: "Assistant"
     course: "Course"
     evidence: Sequence[EvidenceItem]
+    first: "Draft"
     prompt: Prompt
+
+    def review(self, sentences: Sequence[Sentence] | None = None) -> list[Finding]:
+        """What the task's checks find in these sentences, or in what stands."""
+        standing = self.course.standing if sentences is None else sentences
+        return task_of(self.course.request).review(self.course.request, standing)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the model has said nothing that passed the checks."""
+        return self.course.silent
+
+    @property
+    def identity(self) -> Identity:
+        return self.assistant.who(self.course)
 
     @property
     def scores(self) -> bool:
@@ -42,11 +59,19 @@ class Bench:
     async def hear(self, draft: "Draft") -> list[Line]:
         """What the engine answers, not yet checked: `release` is for what is to be shown."""
         prompt, _ = await self.assistant.compose(self.course, draft)
-        heard = list[Line]()
-        async with aclosing(self.assistant.engine.stream(prompt)) as stream:
-            async for raw, whole in lines(self.course.hear(stream)):
-                heard += parse(raw, ("answer",), complete=whole)
-        return heard
+        async with aclosing(self.assistant.read(self.course, prompt, ("answer",))) as read:
+            return [line async for line in read]
+
+    async def again(self, answer: str, asked: str) -> tuple[list[Line], dict[int, EvidenceItem]] | None:
+        """The first question once more, with what was answered and what is asked of it: the lines, not yet checked, and
+        the evidence they may cite. None where that does not fit the context."""
+        try:
+            prompt, evidence = await self.assistant.compose(self.course, replace(self.first, again=(answer, asked)))
+        except TooLarge:
+            return None
+        with self.course.stage("repair"):
+            async with aclosing(self.assistant.read(self.course, prompt)) as read:
+                return [line async for line in read], evidence
 
     def release(self, section: str, text: str) -> Sentence | None:
         """The model's own reading as a sentence, or None when a check withholds it."""

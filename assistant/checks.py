@@ -48,9 +48,21 @@ def cut_off(line: Line, _: Situation) -> str | None:
 
 def change_without_prior(line: Line, situation: Situation) -> str | None:
     """A statement of change needs a prior study in the request."""
-    if situation.prior or not about_patient(line) or not _CHANGE.search(line.text):
+    if situation.prior or not about_patient(line) or not states_change(line.text):
         return None
     return "it states a change, and the request has no prior study"
+
+
+def states_change(text: str) -> bool:
+    """Whether it says how something has changed."""
+    return bool(_CHANGE.search(text))
+
+
+def compares_nothing(line: Line, situation: Situation) -> str | None:
+    """The section that compares with a prior is ours to write when there is none."""
+    return (
+        None if situation.prior or line.section != "comparison" else "it compares, and the request has no prior study"
+    )
 
 
 def side_unknown(line: Line, situation: Situation) -> str | None:
@@ -68,7 +80,7 @@ def unfounded(line: Line, _: Situation) -> str | None:
 
 
 Rule = Callable[[Line, Situation], str | None]
-SENTENCE_RULES: tuple[Rule, ...] = (cut_off, unfounded, change_without_prior, side_unknown)
+SENTENCE_RULES: tuple[Rule, ...] = (cut_off, unfounded, change_without_prior, compares_nothing, side_unknown)
 
 
 def withhold(line: Line, situation: Situation, rules: Sequence[Rule] = SENTENCE_RULES) -> str | None:

@@ -1,4 +1,5 @@
-"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, `Differential`, `Finding`…, `Done` (or `Failed`).
+"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, of a diagnosis its `Differential`, `Finding`…, of a
+report `Drafted`, `Done` (or `Failed`).
 
 These are also the API's wire format and what is stored of a run; a `Sentence` is only made once its own checks have
 passed, and what a reader has seen is never taken back.
@@ -6,11 +7,15 @@ passed, and what a reader has seen is never taken back.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from assistant.reports.draft import Draft
+from assistant.values import Citation, Identity, Model, Severity, Support
 
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = [
+    "Citation", "Defect", "DomainVerdict", "Done", "Drafted", "Dropped", "Event", "EvidenceItem", "Failed", "Finding",
+    "Identity", "Model", "Offer", "Quality", "Retrieved", "Sentence", "SourceQuote",
+]  # fmt: skip
 
 
 class Defect(Model):
@@ -69,6 +74,7 @@ class EvidenceItem(Model):
     condensed_by: str = ""  # the model that wrote the passage from `sources`; "" for a source's own words
     sources: tuple[SourceQuote, ...] = ()
     image_sha256: str | None = None
+    labels: tuple[str, ...] = ()  # of a case: its findings by name, where its source named them
     earlier: str = ""  # of a pair of studies: the report before this one, and its picture
     earlier_sha256: str | None = None
     scores: dict[str, float]
@@ -92,31 +98,19 @@ class Retrieved(Model):
     priors: tuple[Offer, ...] = ()  # none where the request has a prior
 
 
-class Citation(Model):
-    """Resolves to a stored passage or case. `start`/`end` span the part used, in characters of the document
-    (of the report, for a case)."""
-
-    number: int
-    kind: Literal["passage", "case"]
-    id: str
-    document_id: str | None
-    title: str
-    section: str
-    start: int
-    end: int
-    quote: str
-
-
 class Sentence(Model):
-    """A released sentence. `support`: "cited" when it rests on citations, "image" when it's the model's own reading."""
+    """A released sentence. `support`: "cited" when it rests on citations, "image" when it's the model's own reading,
+    "request" when Consult itself says it of the request. `repair`: from the second attempt after a failed check; what
+    it replaces is told by the draft."""
 
     event: Literal["sentence"] = "sentence"
     index: int
     section: str
     text: str
-    support: Literal["cited", "image"]
+    support: Support
     citations: tuple[Citation, ...] = ()
     confidence: float | None = None  # calibrated, or not there
+    repair: bool = False
 
 
 class Finding(Model):
@@ -125,7 +119,7 @@ class Finding(Model):
     event: Literal["finding"] = "finding"
     check: str
     message: str
-    severity: Literal["note", "warning", "critical"] = "warning"
+    severity: Severity = "warning"
     sentences: tuple[int, ...] = ()
 
 
@@ -209,17 +203,11 @@ class Dropped(Model):
     why: str
 
 
-class Identity(Model):
-    """Who spoke: what has to be recorded so that a difference between two answers can be explained."""
+class Drafted(Model):
+    """The report of a run: its released sentences by section, with what the checks say of the whole."""
 
-    model: str
-    model_hash: str
-    engine: str
-    encoders: dict[str, str] = {}
-    generation: str | None = None
-    adapter: str | None = None
-    seed: int = 0
-    demonstration: bool = False  # a pocket model: not for clinical use
+    event: Literal["drafted"] = "drafted"
+    draft: Draft
 
 
 class Done(Model):
@@ -244,4 +232,6 @@ class Failed(Model):
     message: str
 
 
-Event = Annotated[Quality | Retrieved | Sentence | Differential | Finding | Done | Failed, Field(discriminator="event")]
+Event = Annotated[
+    Quality | Retrieved | Sentence | Differential | Finding | Drafted | Done | Failed, Field(discriminator="event")
+]

@@ -21,8 +21,9 @@ def shown(item: Item) -> EvidenceItem:
     return EvidenceItem(
         number=item.number, kind="case", id=content.id, text=content.report, start=0, end=len(content.report),
         title="Similar pair of studies (another patient)" if before else "Similar case (another patient)",
-        source=content.source, image_sha256=content.sha256, earlier=before.report if before else "",
-        earlier_sha256=before.sha256 if before else None, scores=scores, relevance=item.relevance,
+        source=content.source, image_sha256=content.sha256, labels=content.labels,
+        earlier=before.report if before else "", earlier_sha256=before.sha256 if before else None,
+        scores=scores, relevance=item.relevance,
     )  # fmt: skip
 
 

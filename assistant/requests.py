@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from assistant.reports.template import Template, built_in
 from assistant.study import Study
 
 
@@ -32,7 +33,11 @@ class AskRequest(Request):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRequest(Request):
+    """`template` is found by its name where the request enters (`assistant.reports.template.find_template`)."""
+
+    template: Template = field(default_factory=built_in)
     indication: str = ""
+    history: str = ""
     prior_report: str = ""
 
 

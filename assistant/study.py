@@ -1,6 +1,7 @@
 """A study as the reader sees it: pictures, never a patient. Identity lives in `identity.py`."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,11 @@ class Picture:
     @property
     def shows_sides(self) -> bool:
         return self.orientation is not None and self.orientation.shows_sides
+
+
+def sides_known(pictures: Sequence[Picture]) -> bool:
+    """Whether left and right can be told: a lateral view shows no side, and hides none."""
+    return all(picture.orientation for picture in pictures) and any(picture.shows_sides for picture in pictures)
 
 
 @dataclass(frozen=True, slots=True)

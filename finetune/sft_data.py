@@ -24,11 +24,11 @@ from assistant.errors import BadInput
 from assistant.identity import patient_named
 from assistant.imaging import read_study
 from assistant.prompting import situation_of
+from assistant.reports.template import built_in
 from assistant.requests import Request
 from assistant.study import Study
-from assistant.tasks.diagnosis import DIAGNOSIS
-from assistant.tasks.report import REPORT
-from assistant.tasks.vqa import VQA
+from assistant.tasks.diagnosis import SECTIONS as DIAGNOSIS_SECTIONS
+from assistant.tasks.vqa import SECTIONS as ANSWER
 from eval.leaks import Seeds, Seen, Trace, leaks, trace
 from eval.metrics.criteria import STATES
 from finetune.errors import Problem
@@ -39,7 +39,9 @@ from retrieval.embed import Progress, no_progress
 TaskName = Literal["ask", "report", "diagnose", "criteria"]
 Split = Literal["train", "val"]
 Report = Callable[[Problem], None]
-SECTIONS = {"ask": VQA.sections, "report": REPORT.sections, "diagnose": DIAGNOSIS.sections, "criteria": VQA.sections}
+SECTIONS = {
+    "ask": ANSWER, "report": built_in("chest").parsed(), "diagnose": DIAGNOSIS_SECTIONS, "criteria": ANSWER,
+}  # fmt: skip
 NEEDED = {
     "ask": ("question", "answer"), "report": ("report",), "diagnose": ("answer",), "criteria": ("criterion", "answer"),
 }  # fmt: skip

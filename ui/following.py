@@ -25,6 +25,8 @@ def fold(result: Json, event: Json) -> None:
             result["citations"] += [c for c in event["citations"] if c not in result["citations"]]
         case "finding":
             result["findings"].append(event)
+        case "drafted":
+            result["draft"] = event["draft"]
         case "done":
             names = ("answer", "reason", "cut", "warnings", "dropped", "identity", "timings")
             result.update({name: event[name] for name in names})

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from assistant.api.records import RunRow, Stored
 from assistant.api.shapes import Error, Result, RunOut
-from assistant.events import Differential, Done, Event, Failed, Finding, Quality, Retrieved, Sentence
+from assistant.events import Differential, Done, Drafted, Event, Failed, Finding, Quality, Retrieved, Sentence
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -32,6 +32,8 @@ def joined(events: Iterable[Event]) -> Result:
                 result.differential = event
             case Finding():
                 result.findings.append(event)
+            case Drafted():
+                result.draft = event.draft
             case Done():
                 result.answer, result.reason = event.answer, event.reason
                 result.warnings, result.dropped = list(event.warnings), list(event.dropped)

@@ -23,6 +23,7 @@ from assistant.errors import BadInput, Busy, ConsultError, QueueFull, Unavailabl
 from assistant.events import Done, Event, Failed, Identity, Sentence
 from assistant.identity import merge
 from assistant.priors import prior_study
+from assistant.reports.template import find_template
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.settings import Settings
 from retrieval.library import Library
@@ -243,7 +244,9 @@ class RunManager:
                 earlier = [Turn(*turn) for turn in json.loads(run.earlier)] + self._turns(run)
                 return AskRequest(question=body["question"], earlier=tuple(earlier), **common)
             case "report":
-                return ReportRequest(indication=body["indication"], prior_report=body["prior_report"], **common)
+                template = find_template(body.get("template", "chest"), self._records.home)
+                written = {name: body.get(name, "") for name in ("indication", "history", "prior_report")}
+                return ReportRequest(template=template, **written, **common)
         return DiagnoseRequest(
             history=body["history"], laboratory=body["laboratory"], candidates=tuple(body["candidates"]), **common
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from assistant.events import Citation, Differential, Dropped, EvidenceItem, Finding, Identity, Offer, Quality, Sentence
+from assistant.reports.draft import Draft
 
 Status = Literal["queued", "running", "answered", "abstained", "failed", "cancelled"]
 ENDED: tuple[Status, ...] = ("answered", "abstained", "failed", "cancelled")
@@ -34,7 +35,9 @@ class AskBody(RunBody):
 
 class ReportBody(RunBody):
     task: Literal["report"]
+    template: str = Field(default="chest", description="chest, brain_mr, fundus, free or one of this installation's")
     indication: str = ""
+    history: str = ""
     prior_report: str = ""
 
 
@@ -91,6 +94,7 @@ class Result(BaseModel):
     priors: list[Offer] = Field(default=[], description="earlier studies of the same patient in the library")
     differential: Differential | None = None
     findings: list[Finding] = []
+    draft: Draft | None = Field(default=None, description="of a report: what stands, by the template's sections")
     warnings: list[str] = []
     dropped: list[Dropped] = []
     cut: bool = Field(default=False, description="the answer ended at the token limit, not by itself")

@@ -39,6 +39,7 @@ class StudyRecords:
     """Methods block for a disk write at most: call them from a worker thread. Safe for use by several threads."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.pictures = home / "studies"
         self.salt = salt_of(home)
         self._db = connect(home)

@@ -1,6 +1,7 @@
 """Differential diagnosis: the model's own list, then `assistant.diagnosis` holds candidates to their guidelines."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from assistant.checks import sides_agree
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from assistant.bench import Bench
 
 CHECKLIST = "checklist"  # the section of the readings that decide criteria
+SECTIONS = ("diagnosis", "guideline")
 TASK = "Task: list the likely diagnoses. Sections: diagnosis, guideline."
 
 
@@ -42,10 +44,14 @@ def review(_: DiagnoseRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return found
 
 
-def further(bench: "Bench") -> AsyncGenerator[Event, None]:
+async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
     from assistant.diagnosis.differential import differential  # itself needs this package
 
-    return differential(bench)
+    async with aclosing(differential(bench)) as events:
+        async for event in events:
+            yield event
+    for finding in bench.review():
+        yield finding
 
 
-DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", ("diagnosis", "guideline"), lookup, draft, review, further=further)
+DIAGNOSIS: Task[DiagnoseRequest] = Task("diagnose", lambda _: SECTIONS, lookup, draft, review, further=further)

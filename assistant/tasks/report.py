@@ -1,40 +1,141 @@
-"""Report drafting, first version: a preliminary report by section from the pictures, the indication and a prior."""
+"""Report drafting: a preliminary report by the sections of a template, from pictures, indication and prior."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from assistant.checks import sides_agree
-from assistant.events import EvidenceItem, Finding, Sentence
+from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
+from assistant.reports.checks import CHECKS, Situation
+from assistant.reports.draft import CheckResult, statement_id
+from assistant.reports.draft import Draft as Report
+from assistant.reports.drafting import make_draft
+from assistant.reports.template import COMPARISON
 from assistant.requests import ReportRequest
-from assistant.tasks.base import Draft, Task
+from assistant.study import sides_known
+from assistant.tasks.base import Draft, Task, quoted
 from assistant.tasks.vqa import TERMS
 
-TASK = "Task: draft the report. Sections: technique, comparison, findings, impression."
-SECTIONS = ("findings", "technique", "comparison", "impression")  # the first takes lines without a section
+if TYPE_CHECKING:
+    from assistant.bench import Bench
 
-
-def lookup(request: ReportRequest) -> str:
-    return request.indication
-
-
-def draft(request: ReportRequest, evidence: Sequence[EvidenceItem]) -> Draft:
-    context = [("Indication", request.indication), ("Prior report", request.prior_report)]
-    return Draft(
-        TASK, tuple(evidence), request.study, "Draft the report.", request.prior,
-        context=tuple((name, text) for name, text in context if text),
-    )  # fmt: skip
-
-
-def review(_: ReportRequest, sentences: Sequence[Sentence]) -> list[Finding]:
-    """Sides agree, and the two required sections are there."""
-    found = sides_agree(sentences, TERMS)
-    present = {sentence.section for sentence in sentences}
-    for section in ("findings", "impression"):
-        if section not in present:
-            found.append(Finding(check="section-missing", message=f"The draft has no {section}.", severity="warning"))
-    return found
-
-
+NO_PRIOR = "No prior study is available."
+NO_PRIOR_PICTURES = "No pictures of a prior study are available."
 PRELIMINARY = Finding(
     check="preliminary", message="This is a preliminary draft until a person has signed it.", severity="note"
 )
-REPORT: Task[ReportRequest] = Task("report", SECTIONS, lookup, draft, review, (PRELIMINARY,))
+
+
+def sections(request: ReportRequest) -> tuple[str, ...]:
+    return request.template.parsed()
+
+
+def lookup(request: ReportRequest) -> str:
+    return " ".join(filter(None, (request.indication, request.history)))
+
+
+def draft(request: ReportRequest, evidence: Sequence[EvidenceItem]) -> Draft:
+    """Cases inform by what was found in them, so that their style and their negatives are not copied."""
+    context = [
+        ("Indication", request.indication), ("History", request.history), ("Prior report", request.prior_report)
+    ]  # fmt: skip
+    asked = ", ".join(element.name for element in request.template.asked(request.indication))
+    return Draft(
+        f"Task: draft the report. Sections: {', '.join(request.template.names)}.",
+        tuple(evidence), request.study, f"Draft the report. Answer: {asked}." if asked else "Draft the report.",
+        request.prior, context=tuple((name, text) for name, text in context if text), entities=True,
+    )  # fmt: skip
+
+
+def own(request: ReportRequest) -> list[tuple[str, str]]:
+    """A missing prior is said by us: a model would be tempted to imagine one."""
+    if request.prior or COMPARISON not in request.template.names:
+        return []
+    return [(COMPARISON, NO_PRIOR_PICTURES if request.prior_report else NO_PRIOR)]
+
+
+def review(request: ReportRequest, sentences: Sequence[Sentence]) -> list[Finding]:
+    """The checks on the whole draft, and that sides agree."""
+    situation = Situation(
+        prior=request.prior is not None, prior_report=request.prior_report, sides=sides_known(request.study.pictures),
+        indication=request.indication, template=request.template,
+    )  # fmt: skip
+    whole = _drafted(request, sentences)
+    index = {statement_id(sentence.index): sentence.index for sentence in sentences}
+    results = [result for check in CHECKS for result in check(whole, situation)]
+    found = [
+        Finding(
+            check=result.check, message=result.message, severity=result.severity,
+            sentences=tuple(index[name] for name in result.statements),
+        )
+        for result in results
+    ]  # fmt: skip
+    return [*sides_agree(sentences, TERMS), *found]
+
+
+async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
+    """The checks, one try at mending what they found, what they find then, and the typed draft of what stands."""
+    failed = bench.review()
+    for finding in failed:
+        yield finding
+    if bench.silent:
+        return
+    for sentence in await _mended(bench, failed):
+        yield sentence
+    failing = bench.review()
+    for finding in failing:
+        if finding not in failed:
+            yield finding
+    yield Drafted(draft=_report(bench, failing))
+
+
+async def _mended(bench: "Bench", found: Sequence[Finding]) -> list[Sentence]:
+    """It is heard to its end before any of it is released, since it is released only if it mends something."""
+    failed, standing = [finding for finding in found if finding.severity != "note"], bench.course.standing
+    if not failed:
+        return []
+    answer = "\n".join(f"[{sentence.section}] {sentence.text}" for sentence in standing)
+    heard = await bench.again(answer, repair(standing, failed))
+    if heard is None:
+        bench.course.warnings.append("What the checks found was not put to the model again: the prompt is too long.")
+        return []
+    named = frozenset(index for finding in failed for index in finding.sentences)
+    return bench.course.mend(*heard, named, lambda sentences: _failing(bench.review(sentences)))
+
+
+def _failing(findings: Sequence[Finding]) -> int:
+    return sum(finding.severity != "note" for finding in findings)
+
+
+def repair(sentences: Sequence[Sentence], failed: Sequence[Finding]) -> str:
+    """What is asked once more: the failed checks, each with the sentences it is about."""
+    text = {sentence.index: f"[{sentence.section}] {quoted(sentence.text)}" for sentence in sentences}
+    lines = [
+        " ".join((f"- {quoted(one.message)}", *(text[index] for index in one.sentences if index in text)))
+        for one in failed
+    ]
+    return "\n".join(("These checks failed:", *lines, "Write only the corrected and the missing lines."))
+
+
+def _report(bench: "Bench", findings: Sequence[Finding]) -> Report:
+    course = bench.course
+    checks = tuple(
+        CheckResult(
+            check=one.check,
+            severity=one.severity,
+            message=one.message,
+            statements=tuple(map(statement_id, one.sentences)),
+        )
+        for one in findings
+    )
+    gone = [sentence for sentence in course.sentences if sentence.index in course.superseded]
+    whole = _drafted(course.request, course.standing, gone)
+    return whole.model_copy(update={"checks": checks, "identity": bench.identity})
+
+
+def _drafted(request: Any, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:
+    return make_draft(
+        request.template, sentences, superseded, indication=request.indication, prior=request.prior is not None
+    )
+
+
+REPORT: Task[ReportRequest] = Task("report", sections, lookup, draft, review, (PRELIMINARY,), own, further)

@@ -8,6 +8,7 @@ from assistant.requests import AskRequest
 from assistant.tasks.base import Draft, Task, quoted
 
 TASK = "Task: answer the question. Sections: answer, guideline."
+SECTIONS = ("answer", "guideline")
 TERMS = ("pleural effusion", "pneumothorax", "consolidation", "nodule")
 
 
@@ -20,4 +21,4 @@ def review(_: AskRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return sides_agree(sentences, TERMS)
 
 
-VQA: Task[AskRequest] = Task("ask", ("answer", "guideline"), lambda request: request.question, draft, review)
+VQA: Task[AskRequest] = Task("ask", lambda _: SECTIONS, lambda request: request.question, draft, review)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from assistant.engines.base import Engine
+from assistant.reports.template import built_in
 from assistant.requests import ReportRequest
 from eval.benchmarks.phantom_items import TOLD, drawn, rendered, sides_of, spoken, whose
 from eval.benchmarks.vqa_open import bleu, side_against
@@ -20,7 +21,8 @@ from eval.phantoms import Phantom
 from eval.phantoms.text import Report
 
 PLACE = 3
-SECTIONS = ("findings", "impression")
+FINDINGS = tuple(s.name for name in ("chest", "free") for s in built_in(name).sections if s.findings)
+SECTIONS = (*FINDINGS, "impression")
 _BOTH_VIEWS = 4  # one study in so many has a lateral film, too; no divisor of the number of families
 
 
@@ -38,7 +40,7 @@ class ReportDraft(Benchmark):
         answer, reference = answers["asked"], item.truth["report"]
         draft, sides = spoken(answer, *SECTIONS), item.truth["sides"]
         written = {sentence.section for sentence in answer.sentences}
-        told = [f"[{sentence.section}] {sentence.text}" for sentence in answer.sentences]
+        told = [f"[{'findings' if s.section in FINDINGS else s.section}] {s.text}" for s in answer.sentences]
         return {
             "answered": bool(draft),
             "counts": finding_counts([reference], [draft])[0].tolist(),
@@ -48,7 +50,8 @@ class ReportDraft(Benchmark):
             "contradicts_itself": bool(contradictions(told)) if draft else None,
             "wrong_side": side_against(draft, sides) if sides else None,
             "words": [len(draft.split()), len(reference.split())],
-            **{f"no_{section}": section not in written if draft else None for section in SECTIONS},
+            "no_findings": written.isdisjoint(FINDINGS) if draft else None,
+            "no_impression": "impression" not in written if draft else None,
         }
 
     @property
@@ -63,7 +66,7 @@ class ReportDraft(Benchmark):
             "contradiction rate": mean_of("contradicts_itself"),
             "wrong side": mean_of("wrong_side"),
             "length ratio": length_ratio,
-            **{f"without {section}": mean_of(f"no_{section}") for section in SECTIONS},
+            **{f"without {section}": mean_of(f"no_{section}") for section in ("findings", "impression")},
             "answered": mean_of("answered"),
         }
 

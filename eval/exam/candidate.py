@@ -9,6 +9,8 @@ from typing import Any
 from assistant.assistant import Assistant
 from assistant.engines.base import Delta, Engine, Prompt
 from assistant.events import Done, Finding, Quality, Retrieved, Sentence
+from assistant.reports.draft import statement_id
+from assistant.reports.drafting import draft_of
 from assistant.requests import Request
 from eval.exam.benchmark import Answer, Said
 from retrieval.retriever import Retriever
@@ -89,6 +91,9 @@ def heard(events: Sequence[Any]) -> Answer:
     """A run's events as one answer."""
     quality = next(event for event in events if isinstance(event, Quality))
     done = next(event for event in events if isinstance(event, Done))
+    draft = draft_of(events)
+    gone = {statement.statement.id for statement in draft.superseded} if draft else set()
+    replaced = {s.index for s in events if isinstance(s, Sentence) and statement_id(s.index) in gone}
     found = next((event for event in events if isinstance(event, Retrieved)), None)
     return Answer(
         status=done.status,
@@ -96,7 +101,7 @@ def heard(events: Sequence[Any]) -> Answer:
         sentences=tuple(
             Said(section=s.section, text=s.text, support=s.support, cites=tuple(c.id for c in s.citations))
             for s in events
-            if isinstance(s, Sentence)
+            if isinstance(s, Sentence) and s.index not in replaced
         ),
         findings=tuple(event.check for event in events if isinstance(event, Finding)),
         defects=tuple(defect.kind for defect in quality.defects),

@@ -23,7 +23,8 @@ from eval.benchmarks.diagnosis import CANDIDATES, NORMAL
 from eval.benchmarks.phantom_items import with_choices
 from eval.phantoms import Device, Fault, Finding
 from eval.phantoms.criteria import criteria, diagnosis, history
-from eval.phantoms.pairs import Change, change_questions
+from eval.phantoms.organs import organs
+from eval.phantoms.pairs import Change, change_questions, compare
 from eval.phantoms.phrases import Question, capital
 from eval.phantoms.questions import questions
 from finetune.pocket.material import FINDINGS, Card, case, case_text, passage
@@ -199,7 +200,10 @@ class SampleMaker:
         evidence, _ = self._evidence([f["kind"] for f in facts["findings"]], index, rng)
         study = _study(facts, sides, rng)
         prior = _study(self.facts[index - 1], sides, rng) if facts["kind"] == "current" else None
-        lines = "\n".join(_report_lines(facts["report"], sides))
+        truth = Truth.of(facts)
+        comparison = compare(truth.changes) if prior else ""
+        told = organs(truth.findings, truth.devices, facts["view"], truth.fault, comparison)
+        lines = "\n".join(_report_lines(told, sides))
         return sample_of(ReportRequest(study=study, prior=prior), evidence, [("", lines)])
 
     def diagnosis(self, index: int, rng: np.random.Generator) -> Sample:
