@@ -23,6 +23,11 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 _SIDE = re.compile(r"\b(left|right)(?:-sided|wards?)?\b|\b([RL])(?:[UML]L|HD)\b", re.IGNORECASE)
+_NO_PRIOR = re.compile(
+    r"\b(?:no|without(?: an?y?)?)(?: \w+){0,2} (?:prior|previous|earlier|comparison)(?: \w+)?"
+    r"(?: (?:for|to|with|is|are|was|were) (?:\w+ )?(?:compar\w+|available|given|provided|supplied|submitted))*",
+    re.IGNORECASE,
+)
 GUIDELINE = "guideline"  # the section of every task that says what passages say
 _HALF = re.compile(r"\b(left|right) (?:half|side|part|edge) of the (?:picture|image)\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(no|not|without|absent|clear of|free of)\b", re.IGNORECASE)
@@ -34,6 +39,16 @@ class Situation:
 
     sides: bool
     prior: bool
+
+
+def states_change(text: str) -> bool:
+    """Whether the text compares with an earlier study; that there is none to compare with is no comparison."""
+    return _CHANGE.search(_NO_PRIOR.sub("", text)) is not None
+
+
+def states_side(text: str) -> bool:
+    """Whether the text names a side of the patient; a half of the picture is none."""
+    return _SIDE.search(_HALF.sub("", text)) is not None
 
 
 def about_patient(line: Line) -> bool:
@@ -48,14 +63,14 @@ def cut_off(line: Line, _: Situation) -> str | None:
 
 def change_without_prior(line: Line, situation: Situation) -> str | None:
     """A statement of change needs a prior study in the request."""
-    if situation.prior or not about_patient(line) or not _CHANGE.search(line.text):
+    if situation.prior or not about_patient(line) or not states_change(line.text):
         return None
     return "it states a change, and the request has no prior study"
 
 
 def side_unknown(line: Line, situation: Situation) -> str | None:
     """No side of the patient is stated when the orientation of the pictures isn't known."""
-    if situation.sides or not about_patient(line) or not _SIDE.search(_HALF.sub("", line.text)):
+    if situation.sides or not about_patient(line) or not states_side(line.text):
         return None
     return "it states a side, and the orientation of the picture is not known"
 
