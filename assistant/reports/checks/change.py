@@ -29,6 +29,7 @@ _THAN_BEFORE = re.compile(
     r" (?:prior|previous|earlier|last)(?: (?:study|examination|exam|radiograph|film|report))?\b",
     re.I,
 )
+_SILENT = "the prior report does not have it"
 _UNSPOKEN: frozenset[Finding] = frozenset(("No Finding", "Support Devices"))
 
 
@@ -57,7 +58,7 @@ def change_against_prior(draft: Draft, situation: Situation) -> list[CheckResult
                 why = _against_before(course, _alike(mention, before), now)
             if why:
                 message = f"{named(mention.finding)} is called {course}; {why}."
-                found.append(result(CHECK, "warning", message, said.id))
+                found.append(result(CHECK, "note" if why == _SILENT else "warning", message, said.id))
     return found
 
 
@@ -96,7 +97,7 @@ def _against_before(course: Course, before: Sequence[Claim], now: Sequence[Claim
     if course == "new":
         return "the prior report has it" if before else None
     if not before:
-        return "the prior report does not have it"
+        return _SILENT
     was, is_now = _grades(before), _grades(now)
     if not was or not is_now or course == "resolved":
         return None

@@ -73,13 +73,13 @@ def against_impression(draft: Draft, _: Situation) -> list[CheckResult]:
 
 
 def within_findings(draft: Draft, _: Situation) -> list[CheckResult]:
-    """One thing found and denied in two statements of the findings."""
+    """One thing found and denied in two statements of the findings, where a normal organ doesn't deny another's."""
     known = claims_of(findings(draft))
     return [
         result("contradiction", "critical", f"{named(one.mention.finding)}: found, and denied.", i, j)
         for i, one in known
         for j, other in known
-        if one.mention.state == "present" and i != j and _denied(one, other)
+        if one.mention.state == "present" and i != j and other.mention.finding != "No Finding" and _denied(one, other)
     ]
 
 

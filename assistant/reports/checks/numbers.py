@@ -6,6 +6,7 @@ from assistant.reports.checks.base import IMPRESSION, Situation, findings, resul
 from assistant.reports.claims import EARLIER
 from assistant.reports.draft import CheckResult, Draft
 
+CHECK = "numbers"
 _UNIT = (
     r"mm|cm|m[lL]|millimet(?:re|er)s?|centimet(?:re|er)s?|%|percent|HU|mmHg|mm Hg|°|degrees|kg|g/d?[lL]|mg/d?[lL]"
     r"|[µu]mol/[lL]|mmol/[lL]|years?|months?|weeks?|days?|hours?"
@@ -26,25 +27,29 @@ def measures(text: str) -> set[str]:
 
 
 def numbers_copied(draft: Draft, situation: Situation) -> list[CheckResult]:
-    """The impression's numbers stand in the findings or in what the request tells; those of an earlier study, and
-    those of the history, in what the request tells."""
+    """The impression's numbers stand in the findings or in what the request tells of today; those of an earlier study
+    and of the history, in what the request tells."""
     told = measures(situation.told)
-    described = told | measures(" ".join(said.text for said in findings(draft)))
+    asked = measures(f"{situation.indication}\n{situation.history}")
+    described = asked | measures(" ".join(said.text for said in findings(draft)))
     found = []
     for section in draft.sections:
         for said in section.statements:
-            if section.name in ("indication", "history"):
-                strange = measures(said.text) - told
-            elif section.name == IMPRESSION:
-                strange = measures(said.text) - described - {m for c in said.citations for m in measures(c.quote)}
-            else:
-                strange = {m for clause in _earlier(said.text) for m in measures(clause)} - told
+            today, earlier = _parts(said.text)
+            strange = earlier - told
+            if section.name == IMPRESSION:
+                strange |= today - described - {m for c in said.citations for m in measures(c.quote)}
+            elif section.name in ("indication", "history"):
+                strange |= today - asked
             if strange:
                 message = f"{', '.join(sorted(strange))}: stands nowhere in what it is taken from."
-                found.append(result("numbers", "critical", message, said.id))
+                found.append(result(CHECK, "critical", message, said.id))
     return found
 
 
-def _earlier(text: str) -> list[str]:
-    """The parts that speak of an earlier study: "12 mm, previously 8 mm" has one with 8 mm alone."""
-    return [part for part in re.split(r"[,;:(]|\b(?:now|today|currently)\b", text) if EARLIER.search(part)]
+def _parts(text: str) -> tuple[set[str], set[str]]:
+    """The measures of today, and those of an earlier study: "12 mm, previously 8 mm" has one of each."""
+    parts = re.split(r"[,;:(]|\b(?:now|today|currently)\b", text)
+    earlier = [part for part in parts if EARLIER.search(part)]
+    today = [part for part in parts if not EARLIER.search(part)]
+    return {m for part in today for m in measures(part)}, {m for part in earlier for m in measures(part)}
