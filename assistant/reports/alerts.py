@@ -71,13 +71,13 @@ CRITICAL: tuple[Critical, ...] = (
         "A hollow organ may be perforated: for a surgeon at once.",
     ),
     Critical(
-        "haemorrhage", "Bleeding in the head",
+        "haemorrhage", "Bleeding",
         _words(r"(?:intra-?(?:cranial|cerebral|parenchymal|ventricular|axial)|cerebral|sub-?dural|epi-?dural|extra-?dural"
                r"|sub-?arachnoid|brain(?:stem)?|cerebellar|thalamic|acute) "
                r"(?:\w+ )?(?:ha?emorrhages?|ha?ematomas?|bleed(?:ing)?s?)"
                r"|(?:large|massive|extensive) (?:\w+ ){0,2}(?:ha?emorrhages?|ha?ematomas?|bleed(?:ing)?)"
                r"|active (?:bleeding|extravasation)"),
-        "Bleeding inside the skull raises its pressure within minutes to hours.",
+        "Inside the skull it raises the pressure within minutes to hours; elsewhere the loss may be fatal.",
     ),
     Critical(
         "mass-effect", "Midline shift or herniation",

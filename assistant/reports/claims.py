@@ -15,7 +15,7 @@ _SECTION = re.compile(r"\s*(?:\[\s*(\w+)\s*\]|(\w+)\s*:)")
 _LAST = {"impression", "conclusion", "opinion", "summary"}
 _UNREAD = {"indication", "history", "comparison", "technique"}
 _SECTIONS = _LAST | _UNREAD | {"findings", "report"}
-EARLIER = re.compile(r"\b(?:previous(?:ly)?|prior|earlier|formerly|history of)\b", re.I)
+EARLIER = re.compile(r"\b(?:previous(?:ly)?|prior(?! to)|earlier|formerly|history of)\b", re.I)
 _LEAVES_ROOM = re.compile(
     r"\b(?:other(?:wise)?|elsewhere|remain(?:der|ing)|rest|additional|further|new|acute|active|significant"
     r"|overt|frank)\b",
@@ -27,6 +27,8 @@ _REFERS = re.compile(
     r"(?:(?:pleural )?effusion|pleural fluid|pneumothorax|consolidation|pneumonia|atelectasis|opacity|nodule|mass)$",
     re.I,
 )
+# "No fat within the mass" denies the fat.
+_PART_OF = re.compile(r"\b(?:within|in|inside|around|along|into|from) (?:the|this) (?:\w+ ){0,2}$", re.I)
 _IN_GENERAL = re.compile(r"\b(?:clear|normal|unremarkable|intact)\b", re.I)
 # One label for several things: "no mass" and "a nodule" agree.
 _UMBRELLAS = {"Lung Lesion", "Lung Opacity", "Edema", "Pleural Other", "Support Devices"}
@@ -98,7 +100,8 @@ def _in_clause(number: int, clause: str, last: bool) -> Iterator[Claim]:
             words=clause[mention.start : mention.end].lower().replace("oe", "e"),
             grades=_grades(before) or _grades(after),
             places=frozenset(place for place, words in _PLACES.items() if words.search(before + after)),
-            room=bool(_LEAVES_ROOM.search(clause)) or (mention.state == "absent" and bool(_grades(before))),
+            room=bool(_LEAVES_ROOM.search(clause) or _PART_OF.search(clause[: mention.start]))
+            or (mention.state == "absent" and bool(_grades(before))),
             back=last or _REFERS.search(before) is not None,
         )
 

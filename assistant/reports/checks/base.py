@@ -37,6 +37,11 @@ class Situation:
     shown: tuple[Shown, ...] = ()
 
     @property
+    def chest(self) -> bool:
+        """Whether the words are those that `entities` reads: of a chest, or of whatever the template leaves open."""
+        return not self.template.domains or "chest_xray" in self.template.domains
+
+    @property
     def told(self) -> str:
         """All that the request says in words."""
         return "\n".join((self.indication, self.history, self.prior_report))

@@ -1,6 +1,6 @@
 """Findings against Impression: neither says of a chest what the other denies, nor elsewhere, nor more or less of it.
 
-Read by `entities`, so chest reports only: what that table doesn't name isn't compared.
+Read by `entities`, so chest reports only, and what that table doesn't name isn't compared.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,11 +28,11 @@ SERIOUS: frozenset[Finding] = frozenset(
 Claims = Sequence[tuple[str, Claim]]
 
 
-def against_findings(draft: Draft, _: Situation) -> list[CheckResult]:
+def against_findings(draft: Draft, situation: Situation) -> list[CheckResult]:
     """What the impression says, held against the findings: unfounded, denied there, on another side, of another
     severity."""
     said, described = impression(draft), findings(draft)
-    if not said or not described:
+    if not situation.chest or not said or not described:
         return []
     grounds, known = _mentions(described), claims_of(described)
     found = []
@@ -48,8 +48,10 @@ def against_findings(draft: Draft, _: Situation) -> list[CheckResult]:
     return found
 
 
-def against_impression(draft: Draft, _: Situation) -> list[CheckResult]:
+def against_impression(draft: Draft, situation: Situation) -> list[CheckResult]:
     """What the findings say, held against the impression: denied there, or left out."""
+    if not situation.chest:
+        return []
     said = impression(draft)
     spoken, concluded = _mentions(said), claims_of(said)
     if not said or (not spoken and any(words_for_all(statement.text) for statement in said)):
@@ -72,9 +74,9 @@ def against_impression(draft: Draft, _: Situation) -> list[CheckResult]:
     return found
 
 
-def within_findings(draft: Draft, _: Situation) -> list[CheckResult]:
+def within_findings(draft: Draft, situation: Situation) -> list[CheckResult]:
     """One thing found and denied in two statements of the findings, where a normal organ doesn't deny another's."""
-    known = claims_of(findings(draft))
+    known = claims_of(findings(draft)) if situation.chest else []
     return [
         result("contradiction", "critical", f"{named(one.mention.finding)}: found, and denied.", i, j)
         for i, one in known

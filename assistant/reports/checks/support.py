@@ -18,6 +18,7 @@ _TOLD = re.compile(
     r"(?:ct|mri|mr|pet|ultrasound|echocardio\w+|bronchoscopy|tomograph\w+))\b",
     re.I,
 )
+_OPEN = re.compile(r"history|known|status|s/p|prior|previous|patient|s?he\b", re.I)  # the claim is what follows
 _ADVICE = re.compile(
     r"\b(?:recommend\w*|advis\w+|suggest(?:ed)? (?:ct|mri)|consider|should|could|if|correlat\w+)\b", re.I
 )
@@ -38,7 +39,7 @@ def unsupported(draft: Draft, situation: Situation) -> list[CheckResult]:
                 continue
             if not said.citations and (said.support == "cited" or section.name == GUIDELINE):
                 found.append(result("support", "critical", "It is said to be cited, and cites nothing.", said.id))
-            elif not said.citations and (word := _untold(said.text, situation.told)):
+            elif not said.citations and (word := _untold(said.text, f"{situation.template.title}\n{situation.told}")):
                 message = f"“{word}”: no picture shows this, and the request does not say it."
                 found.append(result("support", "warning", message, said.id))
     return found
@@ -49,7 +50,7 @@ def _untold(text: str, told: str) -> str | None:
     match = _TOLD.search(text)
     if match is None or _ADVICE.search(text):
         return None
-    if re.search(rf"\b{re.escape(match[0])}", told, re.I) and not match[0].lower().startswith(("history", "known")):
+    if not _OPEN.match(match[0]) and re.search(rf"\b{re.escape(match[0].split()[-1])}\b", told, re.I):
         return None
     rest = {word.lower() for word in _WORD.findall(text[match.start() :])} - _EMPTY
     given = {word.lower()[:5] for word in _WORD.findall(told)}

@@ -93,6 +93,18 @@ def test_findings_agree_with_themselves() -> None:
     assert noticed({"pleura": pleura})["contradiction"] == ("pleura 1", "pleura 3")
 
 
+def test_a_part_of_a_finding_may_be_denied() -> None:
+    lungs = ["There is a left upper lobe mass.", "There is no calcification within the mass."]
+    said: dict[str, list[Any]] = {"lungs": lungs, "impression": ["Left upper lobe mass.", *CLEAN["impression"]]}
+    assert noticed(said) == {}
+
+
+def test_words_of_other_organs_are_not_compared() -> None:
+    brain = CHEST.model_copy(update={"domains": ("brain_mri",)})
+    said = draft({**CLEAN, "lungs": ["There is a mass.", "There is no mass."]})
+    assert checked(said, Situation(template=brain)).checks == ()
+
+
 @pytest.mark.parametrize("number", ["13 mm", "12 cm", "1.2 cm"])
 def test_numbers_are_copied_with_their_units(number: str) -> None:
     said: dict[str, list[Any]] = {"impression": [f"Small left pleural effusion of {number}."]}
