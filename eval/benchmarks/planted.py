@@ -19,7 +19,6 @@ from eval.benchmarks.planting import PLANTS, Lines, draft_of_lines, lines_of, si
 from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Scores, mean_of
 from eval.exam.candidate import Candidate
 from eval.phantoms import make_phantom
-from eval.phantoms.devices import Device
 from eval.phantoms.pairs import Pair, make_pair
 from eval.phantoms.phantom import Phantom
 
@@ -97,13 +96,9 @@ def truth_of(phantom: Phantom, pair: Pair | None, rng: np.random.Generator) -> d
 
 
 def due_alerts(phantom: Phantom) -> set[str]:
-    astray = [device for device in phantom.devices if _astray(device)]
+    astray = [device for device in phantom.devices if not device.placed]
     pneumothorax = any(finding.kind == "pneumothorax" for finding in phantom.shown)
     return {_RAISED[device.kind] for device in astray} | ({"pneumothorax"} if pneumothorax else set())
-
-
-def _astray(device: Device) -> bool:
-    return not device.placed
 
 
 def _request(phantom: Phantom) -> ReportRequest:

@@ -1,4 +1,4 @@
-"""Checks on a whole draft: each by itself, and all of them on drafts in words that the rules weren't written for."""
+"""Checks on a whole draft: each by itself, and all of them on drafts in words that no rule was made from."""
 
 from collections.abc import Iterator
 from pathlib import Path
