@@ -23,6 +23,11 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 _SIDE = re.compile(r"\b(left|right)(?:-sided|wards?)?\b|\b([RL])(?:[UML]L|HD)\b", re.IGNORECASE)
+_NO_PRIOR = re.compile(
+    r"\b(?:no|without(?: an?y?)?)(?: \w+){0,2} (?:prior|previous|earlier|comparison)(?: \w+)?"
+    r"(?: (?:for|to|with|is|are|was|were) (?:\w+ )?(?:compar\w+|available|given|provided|supplied|submitted))*",
+    re.IGNORECASE,
+)
 GUIDELINE = "guideline"  # the section of every task that says what passages say
 _HALF = re.compile(r"\b(left|right) (?:half|side|part|edge) of the (?:picture|image)\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(no|not|without|absent|clear of|free of)\b", re.IGNORECASE)
@@ -34,6 +39,16 @@ class Situation:
 
     sides: bool
     prior: bool
+
+
+def states_change(text: str) -> bool:
+    """Whether the text compares with an earlier study; that there is none to compare with is no comparison."""
+    return _CHANGE.search(_NO_PRIOR.sub("", text)) is not None
+
+
+def states_side(text: str) -> bool:
+    """Whether the text names a side of the patient; a half of the picture is none."""
+    return _SIDE.search(_HALF.sub("", text)) is not None
 
 
 def about_patient(line: Line) -> bool:
@@ -53,11 +68,6 @@ def change_without_prior(line: Line, situation: Situation) -> str | None:
     return "it states a change, and the request has no prior study"
 
 
-def states_change(text: str) -> bool:
-    """Whether it says how something has changed."""
-    return bool(_CHANGE.search(text))
-
-
 def compares_nothing(line: Line, situation: Situation) -> str | None:
     """The section that compares with a prior is ours to write when there is none."""
     return (
@@ -67,7 +77,7 @@ def compares_nothing(line: Line, situation: Situation) -> str | None:
 
 def side_unknown(line: Line, situation: Situation) -> str | None:
     """No side of the patient is stated when the orientation of the pictures isn't known."""
-    if situation.sides or not about_patient(line) or not _SIDE.search(_HALF.sub("", line.text)):
+    if situation.sides or not about_patient(line) or not states_side(line.text):
         return None
     return "it states a side, and the orientation of the picture is not known"
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assistant.checks import sides_agree
 from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
-from assistant.reports.checks import CHECKS, Situation
+from assistant.reports.alerts import alerts
+from assistant.reports.checks import Shown, Situation, checked
 from assistant.reports.draft import CheckResult, statement_id
 from assistant.reports.draft import Draft as Report
 from assistant.reports.drafting import make_draft
@@ -13,7 +13,6 @@ from assistant.reports.template import COMPARISON
 from assistant.requests import ReportRequest
 from assistant.study import sides_known
 from assistant.tasks.base import Draft, Task, quoted
-from assistant.tasks.vqa import TERMS
 
 if TYPE_CHECKING:
     from assistant.bench import Bench
@@ -54,22 +53,28 @@ def own(request: ReportRequest) -> list[tuple[str, str]]:
 
 
 def review(request: ReportRequest, sentences: Sequence[Sentence]) -> list[Finding]:
-    """The checks on the whole draft, and that sides agree."""
-    situation = Situation(
-        prior=request.prior is not None, prior_report=request.prior_report, sides=sides_known(request.study.pictures),
-        indication=request.indication, template=request.template,
-    )  # fmt: skip
-    whole = _drafted(request, sentences)
+    """The checks on the whole draft."""
+    whole = checked(_drafted(request, sentences), situation_of(request))
     index = {statement_id(sentence.index): sentence.index for sentence in sentences}
-    results = [result for check in CHECKS for result in check(whole, situation)]
-    found = [
+    return [
         Finding(
             check=result.check, message=result.message, severity=result.severity,
             sentences=tuple(index[name] for name in result.statements),
         )
-        for result in results
+        for result in whole.checks
     ]  # fmt: skip
-    return [*sides_agree(sentences, TERMS), *found]
+
+
+def situation_of(request: ReportRequest) -> Situation:
+    """What the checks must know of the request."""
+    return Situation(
+        template=request.template, prior=request.prior is not None, prior_report=request.prior_report,
+        indication=request.indication, history=request.history, sides=sides_known(request.study.pictures),
+        shown=tuple(
+            Shown(picture.pixels.shape[1], picture.orientation.right == "L" if picture.orientation else None)
+            for picture in request.study.pictures
+        ),
+    )  # fmt: skip
 
 
 async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
@@ -129,7 +134,7 @@ def _report(bench: "Bench", findings: Sequence[Finding]) -> Report:
     )
     gone = [sentence for sentence in course.sentences if sentence.index in course.superseded]
     whole = _drafted(course.request, course.standing, gone)
-    return whole.model_copy(update={"checks": checks, "identity": bench.identity})
+    return whole.model_copy(update={"checks": checks, "alerts": alerts(whole), "identity": bench.identity})
 
 
 def _drafted(request: Any, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:

@@ -6,12 +6,12 @@ from functools import lru_cache
 from itertools import cycle
 from typing import Any
 
+from assistant.reports.entity_words import FINDINGS as LABELS
+from assistant.reports.entity_words import Finding as Label
 from assistant.study import Picture, Study
 from eval.benchmarks.common import SIZE, TRUTH_SIZE, about, cluster_of, exam_seeds, picture_of
 from eval.exam.benchmark import Answer
 from eval.metrics.labeller import Side
-from eval.metrics.phrases import FINDINGS as LABELS
-from eval.metrics.phrases import Finding as Label
 from eval.phantoms import EXAM_FAMILIES, Phantom, make_phantom
 from eval.phantoms.findings import Kind
 

@@ -8,7 +8,7 @@
     references    copy-reference and over-reliance rates
     criteria      macro-F1 over met, contradicted, unknown
     citations     citation precision, recall and coverage
-    labeller      the 14 CheXpert findings a report states; contradiction, judge: what else is wrong in it
+    labeller      F1 over the 14 CheXpert findings a report states; contradiction, judge: what else is wrong in it
     intervals     bootstrap intervals, paired differences, McNemar
     base          what they share
 

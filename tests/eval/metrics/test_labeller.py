@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from assistant.reports.entity_words import FINDINGS
 from eval.metrics.labeller import f1_of_counts, finding_counts, finding_f1, findings_of, label
-from eval.metrics.phrases import FINDINGS
 from eval.phantoms import make_phantom
 from retrieval.errors import BadInput
 

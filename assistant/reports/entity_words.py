@@ -168,3 +168,9 @@ ELSEWHERE = re.compile(
     r"|\b(?:left|right) (?:atri\w+|ventric\w+|heart border|clinical|main\w*|brachioceph\w+)|\b(?:tip|terminat\w+)\b.*"
 )
 SIDELESS = {"Cardiomegaly", "Enlarged Cardiomediastinum", "No Finding"}
+_FOR_ALL = re.compile(r"\b(?:unchanged|stable|no (?:\w+ ){0,2}change|as (?:above|described))\b", re.IGNORECASE)
+
+
+def words_for_all(text: str) -> bool:
+    """Whether the text sums up by pointing back: "as above", "no interval change"."""
+    return _FOR_ALL.search(text) is not None
