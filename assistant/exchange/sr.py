@@ -69,8 +69,11 @@ def structured_report(document: Document) -> bytes:
     )
     sr.TimezoneOffsetFromUTC = "+0000"
     sr.InstanceCreationDate, sr.InstanceCreationTime = sr.ContentDate, sr.ContentTime
+    when = at.strftime("%Y%m%d%H%M%S+0000")  # highdicom writes the hour of the export; the instance must not differ
+    for equipment in sr.ContributingEquipmentSequence:
+        equipment.ContributionDateTime = when
     if document.signed:
-        sr.VerifyingObserverSequence[0].VerificationDateTime = at.strftime("%Y%m%d%H%M%S+0000")
+        sr.VerifyingObserverSequence[0].VerificationDateTime = when
     out = io.BytesIO()
     sr.save_as(out)
     return out.getvalue()
