@@ -95,12 +95,13 @@ def _resource(document: Document) -> dict[str, Any]:
     draft, text = document.draft, as_text(document.draft, document.standing)
     findings = [_observation(document, section, s) for section in draft.sections if section.findings
                 for s in section.statements]  # fmt: skip
+    reader = [_device(document)] if any("device" in f for f in findings) else []  # dom-3: contained is referred to
     conclusion = " ".join(s.text for section in draft.sections if section.name == "impression"
                           for s in section.statements)  # fmt: skip
     return _filled({
         "resourceType": "DiagnosticReport",
         "text": {"status": "generated", "div": _narrative(text)},
-        "contained": [_device(document), *findings] if findings else [],
+        "contained": [*reader, *findings],
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.UUID(document.report)}"}],
         "basedOn": _order(document),
         "status": STATUS[document.status],

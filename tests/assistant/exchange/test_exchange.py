@@ -79,6 +79,12 @@ def test_fhir_without_identifiers_refers_to_nothing() -> None:
     assert report.keys().isdisjoint({"subject", "imagingStudy", "basedOn", "category"})
 
 
+def test_fhir_contains_no_device_when_a_person_wrote_every_finding() -> None:
+    by_hand = DRAFT.model_copy(update={"sections": DRAFT.sections[2:]})
+    contained = fhir(replace(DOCUMENT, draft=by_hand))["contained"]
+    assert [resource["resourceType"] for resource in contained] == ["Observation"]
+
+
 def test_a_code_outside_its_value_set_is_refused() -> None:
     report = fhir(DOCUMENT)
     check_codes(report)
