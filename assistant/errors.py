@@ -4,8 +4,8 @@ from retrieval.errors import BadInput, Busy, ConsultError, EncoderMismatch, Misc
 
 __all__ = [
     "BadInput", "Busy", "ConsultError", "EncoderMismatch", "EngineDown", "EngineNonsense", "Forbidden", "Misconfigured",
-    "NotFound", "PatientMismatch", "QueueFull", "TooLarge", "Unauthorized", "Unavailable", "UnreadablePicture",
-    "WorkerDied",
+    "NotFound", "PatientMismatch", "QueueFull", "StaleVersion", "TooLarge", "Unauthorized", "Unavailable",
+    "UnreadablePicture", "VersionNeeded", "WorkerDied", "WrongState",
 ]  # fmt: skip
 
 
@@ -39,6 +39,26 @@ class Forbidden(ConsultError):
 class QueueFull(Busy):
     type = "queue-full"
     status = 429
+
+
+class WrongState(Busy):
+    """What is asked for can't follow the state in which the thing is."""
+
+    type = "wrong-state"
+
+
+class StaleVersion(Busy):
+    """Somebody else has changed it since it was read."""
+
+    type = "stale-version"
+    status = 412
+
+
+class VersionNeeded(BadInput):
+    """A change that doesn't say which version it is meant for."""
+
+    type = "version-needed"
+    status = 428
 
 
 class EngineDown(Unavailable):

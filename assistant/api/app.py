@@ -11,7 +11,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
-from assistant.api import chat, knowledge, problems, run_routes, studies, system
+from assistant.api import chat, knowledge, problems, reports, run_routes, studies, system
 from assistant.api.access import Access
 from assistant.api.auth import Gate, check_exposure
 from assistant.api.desk import AssistantLike, Desk
@@ -26,6 +26,7 @@ from assistant.settings import Settings
 from retrieval.db import make_home
 
 log = logging.getLogger("consult.api")
+_TEXT_ONLY = ("/v1/runs", "/v1/reports")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     code: {"model": ProblemOut, "description": f"Problem: {what}"}
     for code, what in ((401, "no token"), (404, "not there, or not yours"), (422, "does not fit"))
@@ -65,10 +66,10 @@ def create_app(settings: Settings, assistant: AssistantLike | None = None, *, wa
     )
     problems.install(app)
     uploads = settings.api.max_upload_mb * 2**20
-    app.add_middleware(BodyLimit, limit=lambda path: MAX_JSON if path.startswith("/v1/runs") else uploads)
+    app.add_middleware(BodyLimit, limit=lambda path: MAX_JSON if path.startswith(_TEXT_ONLY) else uploads)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(Access)
-    for room in (studies, run_routes, chat, knowledge, system):
+    for room in (studies, run_routes, reports, chat, knowledge, system):
         app.include_router(room.router)
     return app
 

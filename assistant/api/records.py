@@ -1,4 +1,4 @@
-"""What the API remembers of runs. With `StudyRecords`, the tables of the room "api" in consult.db.
+"""What the API remembers of runs. With `ReportRecords` and `StudyRecords`, the tables of the room "api" in consult.db.
 
 Invariants: every row belongs to a user, and whatever is looked up for a user is theirs or `NotFound`. An event is
 stored before anybody is told of it; after a run's last event nothing is added.
@@ -7,8 +7,9 @@ stored before anybody is told of it; after a run's last event nothing is added.
 import uuid
 from dataclasses import dataclass
 
+from assistant.api.report_records import ReportRecords
 from assistant.api.shapes import ENDED, Status
-from assistant.api.study_records import StudyRecords, audit_row, now
+from assistant.api.study_records import audit_row, now
 from assistant.errors import NotFound
 from assistant.events import Done, Event, Failed
 
@@ -41,7 +42,7 @@ class Stored:
     data: str
 
 
-class Records(StudyRecords):
+class Records(ReportRecords):
     """Methods block for a disk write at most: call them from a worker thread. Safe for use by several threads."""
 
     def replay(self, user: str, key: str) -> tuple[RunRow, str] | None:

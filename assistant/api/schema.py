@@ -29,4 +29,25 @@ STEPS = (
     );
     CREATE TABLE audit (at TEXT NOT NULL, user TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE reports (
+        n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL,
+        run TEXT NOT NULL UNIQUE REFERENCES runs (id), study TEXT NOT NULL REFERENCES studies (id),
+        status TEXT NOT NULL, version INTEGER NOT NULL, consent INTEGER NOT NULL, created TEXT NOT NULL
+    );
+    CREATE INDEX reports_study ON reports (study);
+    CREATE TABLE report_versions (
+        report TEXT NOT NULL REFERENCES reports (id), version INTEGER NOT NULL, status TEXT NOT NULL, author TEXT,
+        name TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, draft TEXT NOT NULL, PRIMARY KEY (report, version)
+    );
+    CREATE TABLE report_edits (
+        report TEXT NOT NULL REFERENCES reports (id), version INTEGER NOT NULL, statement TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('kept', 'changed', 'deleted', 'added')), section TEXT NOT NULL,
+        original TEXT, edited TEXT, PRIMARY KEY (report, version, statement)
+    );
+    CREATE VIEW consented_edits AS
+        SELECT run, report, report_edits.version, statement, kind, section, original, edited
+        FROM report_edits JOIN reports ON id = report AND report_edits.version = reports.version
+        WHERE consent AND status IN ('signed', 'amended');
+    """,
 )

@@ -69,9 +69,10 @@ def picture(
     return Response(thumbnail(pixels_of(path), size), media_type="image/png", headers=headers)
 
 
-@router.delete("/{study_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Delete a study and its runs")
+@router.delete("/{study_id}", status_code=status.HTTP_204_NO_CONTENT, summary="Delete a study, its runs and reports")
 async def delete(desk: Here, user: User, study_id: str) -> None:
-    """Its pictures, its identity and every run that read it go with it; runs under way are cancelled first."""
+    """Its pictures, its identity, every run that read it (as current or as prior study) and the reports made from those
+    runs, with all versions and edits, go with it; runs under way are cancelled first."""
     await to_thread.run_sync(desk.records.study, user, study_id)
     for run in await to_thread.run_sync(desk.records.runs_of, study_id):
         desk.runs.cancel(run)

@@ -129,13 +129,16 @@ class StudyRecords:
             return [row["id"] for row in db.execute("SELECT id FROM runs WHERE ? IN (study, prior)", (study,))]
 
     def delete_study(self, user: str, id_: str) -> None:
-        """With its pictures, its identity and every run that read it."""
+        """With its pictures, its identity, every run that read it, and the reports made from those."""
         self.study(user, id_)
         runs = "(SELECT id FROM runs WHERE ? IN (study, prior))"
+        reports = f"(SELECT id FROM reports WHERE run IN {runs})"
         with self._write() as db:
             held = {row[0] for row in db.execute("SELECT sha256 FROM pictures WHERE study = ?", (id_,))}
-            db.execute(f"DELETE FROM events WHERE run IN {runs}", (id_,))
-            db.execute(f"DELETE FROM idempotency WHERE run IN {runs}", (id_,))
+            for table in ("report_edits", "report_versions"):
+                db.execute(f"DELETE FROM {table} WHERE report IN {reports}", (id_,))
+            for table in ("reports", "events", "idempotency"):
+                db.execute(f"DELETE FROM {table} WHERE run IN {runs}", (id_,))
             db.execute("DELETE FROM runs WHERE ? IN (study, prior)", (id_,))
             db.execute("DELETE FROM pictures WHERE study = ?", (id_,))
             db.execute("DELETE FROM identities WHERE study = ?", (id_,))

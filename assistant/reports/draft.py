@@ -4,6 +4,7 @@ Invariant: `sections` hold what stands. A statement that a repair replaced is in
 the sections exports nothing that was corrected, and whoever read it can see what became of it.
 """
 
+from datetime import date
 from typing import Literal
 
 from assistant.values import Citation, Identity, Model, Severity
@@ -57,23 +58,31 @@ class CheckResult(Model):
     statements: tuple[str, ...] = ()
 
 
+NOBODY = Identity(model="", model_hash="", engine="")  # while a draft is being checked, and its maker not yet told
+
+
 class Draft(Model):
     """`missing`: what the template requires, the indication asks or the prior calls for, and no statement says."""
 
     template: str
     title: str
-    study_date: str | None = None
+    study_date: date | None = None
     indication: str = ""
     sections: tuple[DraftSection, ...]
     alerts: tuple[Alert, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     missing: tuple[str, ...] = ()
     superseded: tuple[Superseded, ...] = ()
-    identity: Identity | None = None  # None: not yet known, while the draft is being checked
+    identity: Identity = NOBODY
 
     @property
     def statements(self) -> tuple[Statement, ...]:
         return tuple(statement for section in self.sections for statement in section.statements)
+
+    @property
+    def by_id(self) -> dict[str, Statement]:
+        """In the order of the report."""
+        return {statement.id: statement for statement in self.statements}
 
 
 def statement_id(index: int) -> str:

@@ -1,6 +1,6 @@
 """A draft as text, Markdown and PDF. What stands is printed by section, what the checks found above it, sources below.
 
-Every rendering says that it is preliminary: a signed report is rendered by whoever knows that it was signed.
+Every rendering says that it is preliminary unless it is told by whom it was signed.
 """
 
 from collections.abc import Iterator
@@ -20,12 +20,11 @@ _PLAIN = str.maketrans({
 Kind = Literal["title", "notice", "heading", "text", "small"]
 
 
-def paragraphs(draft: Draft) -> Iterator[tuple[Kind, str]]:
-    """What is printed, in order: the one source of all three renderings."""
+def paragraphs(draft: Draft, standing: str = PRELIMINARY) -> Iterator[tuple[Kind, str]]:
+    """What is printed, in order: the one source of all three renderings. `standing`: whether a person has signed it."""
     yield "title", draft.title
-    yield "notice", PRELIMINARY
-    if draft.identity and draft.identity.demonstration:
-        yield "notice", DEMONSTRATION
+    for line in notices(draft, standing):
+        yield "notice", line
     for alert in draft.alerts:
         yield "notice", f"ALERT: {alert.message}"
     for check in draft.checks:
@@ -45,6 +44,16 @@ def paragraphs(draft: Draft) -> Iterator[tuple[Kind, str]]:
     yield from _sources(draft)
 
 
+def notices(draft: Draft, standing: str = PRELIMINARY) -> list[str]:
+    """What every rendering and export says above everything."""
+    return [standing, *([DEMONSTRATION] if draft.identity.demonstration else [])]
+
+
+def source(citation: Citation) -> str:
+    """The passage or case that a statement rests on, in one line."""
+    return f"{', '.join(filter(None, (citation.title, citation.section)))}: {citation.quote}"
+
+
 def _marked(statement: Statement) -> str:
     marks = "".join(f" [{citation.number}]" for citation in statement.citations)
     return statement.text + (marks or (" [image]" if statement.support == "image" else ""))
@@ -62,22 +71,22 @@ def _sources(draft: Draft) -> Iterator[tuple[Kind, str]]:
         yield "heading", "Replaced after a check"
     for gone in draft.superseded:
         yield "small", gone.statement.text
-    if draft.identity:
+    if draft.identity.model:
         yield "small", f"Drafted by {draft.identity.model} ({draft.identity.engine}); [image]: the model's own reading."
 
 
-def text(draft: Draft) -> str:
+def text(draft: Draft, standing: str = PRELIMINARY) -> str:
     """Plain text, headings on lines of their own."""
     lines = []
-    for kind, words in paragraphs(draft):
+    for kind, words in paragraphs(draft, standing):
         lines += ["", words.upper()] if kind == "heading" else [words]
     return "\n".join(lines) + "\n"
 
 
-def markdown(draft: Draft) -> str:
+def markdown(draft: Draft, standing: str = PRELIMINARY) -> str:
     """CommonMark. What stands in the draft is shown as it is, and marks up nothing."""
     shape = {"title": "# {}", "notice": "> {}", "heading": "## {}", "text": "{}", "small": "{}"}
-    return "\n\n".join(shape[kind].format(_escaped(words)) for kind, words in paragraphs(draft)) + "\n"
+    return "\n\n".join(shape[kind].format(_escaped(words)) for kind, words in paragraphs(draft, standing)) + "\n"
 
 
 def _escaped(words: str) -> str:

@@ -1,0 +1,1 @@
+"""Reports for other systems: FHIR, DICOM SR, Markdown, text. Only here is a patient's identity read."""

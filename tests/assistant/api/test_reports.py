@@ -1,0 +1,212 @@
+import io
+import json
+import sqlite3
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import closing
+from typing import Any
+
+import pydicom
+import pytest
+from starlette.testclient import TestClient
+
+from assistant.api.app import create_app
+from assistant.api.records import Records
+from assistant.api.schema import STEPS
+from assistant.events import Done, Drafted, Event, Sentence
+from assistant.reports.drafting import make_draft
+from assistant.requests import ReportRequest, Request
+from assistant.settings import Settings
+from retrieval.db import FILE, connect, migrate
+from tests.assistant.api.conftest import IDENTITY, SECRET, FakeAssistant, client_of, ended, start, upload
+from tests.assistant.imaging.make import dataset, saved
+
+SAID = [("technique", "PA view."), ("pleura", "Left effusion."), ("heart", "Normal heart."), ("impression", "Fluid.")]
+
+
+class Drafting(FakeAssistant):
+    async def run(self, request: Request) -> AsyncGenerator[Event, None]:
+        self.requests.append(request)
+        assert isinstance(request, ReportRequest)
+        said = [Sentence(index=i, section=name, text=text, support="image") for i, (name, text) in enumerate(SAID)]
+        for sentence in said:
+            yield sentence
+        draft = make_draft(request.template, said).model_copy(update={"identity": IDENTITY})
+        yield Drafted(draft=draft)
+        yield Done(status="answered", answer="…", identity=IDENTITY, timings={"total": 0.1})
+
+
+@pytest.fixture
+def ann(two_users: Settings) -> Iterator[TestClient]:
+    with client_of(create_app(two_users, Drafting()), Authorization="Bearer token-of-ann") as client:
+        yield client
+
+
+def drafted(client: TestClient, data: bytes | None = None) -> dict[str, Any]:
+    study = upload(client, data)
+    run = client.post("/v1/runs", json={"task": "report", "study": study}).json()["id"]
+    ended(client, run)
+    answer = client.post("/v1/reports", json={"run": run})
+    assert (answer.status_code, answer.headers["etag"]) == (201, '"1"'), answer.text
+    return dict(answer.json())
+
+
+def lines(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": s["name"], "statements": [{"id": t["id"], "text": t["text"]} for t in s["statements"]]}
+        for s in report["draft"]["sections"]
+    ]  # fmt: skip
+
+
+def send(client: TestClient, report: str, what: str, version: int, body: dict[str, Any], verb: str = "POST") -> Any:
+    return client.request(verb, f"/v1/reports/{report}{what}", json=body, headers={"If-Match": f'"{version}"'})
+
+
+def edited(client: TestClient, report: dict[str, Any]) -> dict[str, Any]:
+    """Changes the effusion, deletes the heart, adds a sentence about the bones."""
+    sections = {section["name"]: section for section in lines(report)}
+    sections["pleura"]["statements"][0]["text"] = "Small left effusion."
+    sections["heart"]["statements"] = []
+    sections["bones"]["statements"] = [{"text": "No fracture."}]
+    answer = send(client, report["id"], "", report["version"], {"sections": list(sections.values())}, "PUT")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_the_life_of_a_report(ann: TestClient, two_users: Settings) -> None:
+    report = drafted(ann)
+    assert (report["status"], report["version"], report["author"]) == ("draft", 1, None)
+    new = edited(ann, report)
+    assert (new["status"], new["version"], new["author"]) == ("edited", 2, "ann")
+    kinds = {c["statement"]: c["kind"] for c in ann.get(f"/v1/reports/{report['id']}/versions/1..2").json()["changes"]}
+    (added,) = [id_ for id_ in kinds if id_.startswith("p")]
+    assert kinds == {"s1": "kept", "s2": "changed", "s3": "deleted", "s4": "kept", added: "added"}
+    signed = send(ann, report["id"], "/sign", 2, {"name": "Jane Doe"}).json()
+    assert (signed["status"], signed["version"], signed["name"]) == ("signed", 3, "Jane Doe")
+    assert send(ann, report["id"], "", 3, {"sections": []}, "PUT").json()["type"] == "urn:consult:wrong-state"
+    body = {"sections": lines(report), "reason": "It was right before."}
+    amended = send(ann, report["id"], "/amend", 3, body).json()
+    assert (amended["status"], amended["version"], amended["name"]) == ("amended", 4, "ann")
+    told = ann.get(f"/v1/reports/{report['id']}/versions").json()
+    assert [(v["version"], v["author"], v["model"]) for v in told] == [
+        (1, None, "fake"), (2, "ann", "fake"), (3, "ann", "fake"), (4, "ann", "fake")
+    ]  # fmt: skip
+    assert amended["draft"] == report["draft"]  # the model's words again: its evidence again
+    assert [i["id"] for i in ann.get("/v1/reports", params={"status": "amended"}).json()["items"]] == [report["id"]]
+    assert ann.get("/v1/reports", params={"status": "draft"}).json()["items"] == []
+
+
+def test_two_editors_cannot_overwrite_each_other(ann: TestClient) -> None:
+    report = drafted(ann)
+    edited(ann, report)
+    stale = send(ann, report["id"], "", 1, {"sections": []}, "PUT")
+    assert (stale.status_code, stale.headers["content-type"]) == (412, "application/problem+json")
+    assert send(ann, report["id"], "/sign", 1, {}).status_code == 412
+    assert ann.put(f"/v1/reports/{report['id']}", json={"sections": []}).status_code == 428
+    assert ann.get(f"/v1/reports/{report['id']}").json()["version"] == 2
+
+
+def test_a_report_is_its_users_alone_and_signed_by_a_named_user(
+    ann: TestClient, settings: Settings, fake: FakeAssistant
+) -> None:
+    report = drafted(ann)["id"]
+    ann.headers["Authorization"] = "Bearer token-of-bob"
+    assert ann.get(f"/v1/reports/{report}").status_code == 404
+    assert ann.get(f"/v1/reports/{report}/export", params={"format": "fhir"}).status_code == 404
+    assert ann.get("/v1/reports").json()["items"] == []
+    nobody = settings.model_copy(update={"home": settings.home / "other"})
+    with client_of(create_app(nobody, Drafting())) as local:
+        mine = drafted(local)["id"]
+        assert send(local, mine, "/sign", 1, {"name": "Jane Doe"}).status_code == 403
+        assert local.get(f"/v1/reports/{mine}").json()["status"] == "draft"
+
+
+def test_tuning_reads_signed_reports_with_consent_only(ann: TestClient, two_users: Settings) -> None:
+    report = drafted(ann)
+    edited(ann, report)
+
+    def read() -> list[tuple[str, str | None, str | None]]:
+        with closing(Records(two_users.home)) as records:
+            return [(e.run, e.original, e.edited) for e in records.consented_edits()]
+
+    assert ann.put(f"/v1/reports/{report['id']}/consent", json={"consent": True}).json()["consent"] is True
+    assert read() == []
+    send(ann, report["id"], "/sign", 2, {})
+    run = report["run"]
+    assert set(read()) == {
+        (run, None, "No fracture."), (run, "PA view.", "PA view."), (run, "Left effusion.", "Small left effusion."),
+        (run, "Normal heart.", None), (run, "Fluid.", "Fluid."),
+    }  # fmt: skip
+    ann.put(f"/v1/reports/{report['id']}/consent", json={"consent": False})
+    assert read() == []
+
+
+def test_only_a_finished_report_run_makes_a_report_and_only_one(ann: TestClient) -> None:
+    report = drafted(ann)
+    again = ann.post("/v1/reports", json={"run": report["run"]})
+    assert (again.status_code, again.json()["id"]) == (200, report["id"])
+    run = start(ann, report["study"])
+    ended(ann, run)
+    assert ann.post("/v1/reports", json={"run": run}).status_code == 422
+
+
+def test_deleting_a_study_deletes_reports_versions_and_edits(ann: TestClient, two_users: Settings) -> None:
+    report = drafted(ann)
+    edited(ann, report)
+    assert ann.delete(f"/v1/studies/{report['study']}").status_code == 204
+    with closing(sqlite3.connect(two_users.home / FILE)) as db:
+        for table in ("reports", "report_versions", "report_edits", "runs", "events"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+def test_exports_leave_preliminary_until_signed(ann: TestClient) -> None:
+    data = saved(dataset(PatientID="MRN7", PatientName=f"{SECRET}^X"))
+    report = drafted(ann, data)
+
+    def exported(format: str) -> bytes:
+        answer = ann.get(f"/v1/reports/{report['id']}/export", params={"format": format})
+        assert answer.status_code == 200, answer.text
+        return bytes(answer.content)
+
+    fhir = json.loads(exported("fhir"))
+    assert fhir["status"] == "preliminary"
+    assert {r["status"] for r in fhir["contained"] if r["resourceType"] == "Observation"} == {"preliminary"}
+    assert SECRET not in json.dumps(fhir)
+    assert b"PRELIMINARY" in exported("text")
+    assert b"PRELIMINARY" in exported("markdown")
+    assert pydicom.dcmread(io.BytesIO(exported("sr"))).PreliminaryFlag == "PRELIMINARY"
+    send(ann, report["id"], "/sign", 1, {"name": "Jane Doe"})
+    assert json.loads(exported("fhir"))["status"] == "final"
+    assert b"Signed by Jane Doe" in exported("text")
+    assert pydicom.dcmread(io.BytesIO(exported("sr"))).VerificationFlag == "VERIFIED"
+
+
+def test_a_study_without_dicom_identifiers_has_no_dicom_report(ann: TestClient) -> None:
+    answer = ann.get(f"/v1/reports/{drafted(ann)['id']}/export", params={"format": "sr"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:consult:bad-input")
+
+
+def test_the_examples_of_the_description_work(ann: TestClient) -> None:
+    paths = ann.get("/openapi.json").json()["paths"]
+
+    def example(path: str, verb: str) -> Any:
+        (shown,) = paths[path][verb]["requestBody"]["content"]["application/json"]["examples"].values()
+        return shown["value"]
+
+    base = "/v1/reports/{report_id}"
+    report = drafted(ann)
+    made = ann.post("/v1/reports", json={**example("/v1/reports", "post"), "run": report["run"]})
+    assert made.status_code == 200
+    id_ = report["id"]
+    assert send(ann, id_, "", 1, example(base, "put"), "PUT").status_code == 200
+    assert send(ann, id_, "/sign", 2, example(f"{base}/sign", "post")).status_code == 200
+    assert send(ann, id_, "/amend", 3, example(f"{base}/amend", "post")).status_code == 200
+    assert ann.put(f"/v1/reports/{id_}/consent", json=example(f"{base}/consent", "put")).status_code == 200
+
+
+def test_a_home_of_the_version_before_is_taken_forward(settings: Settings) -> None:
+    with closing(connect(settings.home)) as db:
+        migrate(db, "api", STEPS[:1])
+        db.execute("INSERT INTO studies (id, user, content, created, warnings) VALUES ('a', 'local', 'c', 'now', '[]')")
+    with closing(Records(settings.home)) as records:
+        assert records.study("local", "a").created == "now"
+        assert records.reports("local", None, None, None, 10) == []
