@@ -20,7 +20,7 @@ test: $(STAMP)  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not vllm and not browser and not soak"
+	$(BIN)/python -m pytest -n 2 -m "not vllm and not browser and not soak"
 
 vllm-cpu:  ## the real vLLM on a CPU, in its own environment (.venv-vllm)
 	scripts/make-vllm-cpu .venv-vllm

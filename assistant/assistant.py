@@ -34,7 +34,7 @@ _KINDS = {
     "chest_xray": "chest radiographs", "brain_mri": "MRI of the brain", "fundus": "photographs of the fundus",
     "blood": "blood smears",
 }  # fmt: skip
-DEMONSTRATION = "Answered by a small demonstration model: not for clinical use."
+DEMONSTRATION = "Answered by a demonstration model that has seen synthetic pictures only: not for clinical use."
 
 
 class Assistant:

@@ -69,7 +69,7 @@ def pocket(
 
     keep_freed_memory()
     school = School(Recipe().scaled(scale), work, data, tuple(without or ()))
-    school.check()
+    school.check(exam)
     minutes = school.minutes()
     told = ", ".join(f"{name} {value:.0f}" for name, value in minutes.items())
     print(f"On this machine about {sum(minutes.values()):.0f} minutes: {told}.", flush=True)

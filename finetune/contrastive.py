@@ -28,6 +28,7 @@ from finetune.curves import Curves
 from finetune.encoder_config import ClipUniformAlign, DhnNce, Loss, MultiPositive, SigLip, Training
 from finetune.errors import Misconfigured
 from finetune.grouping import first_ranks
+from finetune.optimizer import parameter_groups
 from retrieval.embed import Progress
 
 MAX_SCALE = math.log(100)  # Radford et al. 2021, section 2.5
@@ -166,7 +167,9 @@ class Run:
         """Trains to the end from where it stands; the network then has its best weights, whose figures come back.
         Raises `BadInput` when the folder holds another run, `Misconfigured` when the loss is no number."""
         network = self.learner.network.to(self.device)
-        optimizer = torch.optim.AdamW(_groups(network, self.how.weight_decay), self.how.lr, (0.9, 0.98), 1e-6)
+        learning = (parameter for parameter in network.parameters() if parameter.requires_grad)
+        groups = parameter_groups(learning, self.how.weight_decay)
+        optimizer = torch.optim.AdamW(groups, self.how.lr, (0.9, 0.98), 1e-6)
         step, best = self._resumed(optimizer, say)
         self.curves.rewind(step)
         if step < self.how.steps:
@@ -276,15 +279,6 @@ class Run:
             f"{left} steps of {self.how.batch} pairs on {self.device}: {_lasting(each * left)} and the evaluations "
             f"(a step {learning:.2f} s, reading its pairs {reading:.2f} s of one process)."
         )
-
-
-def _groups(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Biases, norms, scales: what has fewer than 2 dimensions does not decay."""
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": decay},
-        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
-    ]
 
 
 def _to(inputs: Any, device: str) -> Any:

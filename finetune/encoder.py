@@ -6,29 +6,16 @@ recall on patients it never learnt from is written as a folder, with its ledger,
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from eval.ledger import TrainingLedger, load_ledger
 from finetune.checkpoints import Checkpoints, write_whole
-from finetune.contrastive import Examples, Learner, Run
+from finetune.contrastive import Run
 from finetune.curves import Curves
-from finetune.encoder_config import EncoderConfig, Model
+from finetune.encoder_config import EncoderConfig
 from finetune.errors import BadInput, Misconfigured
+from finetune.material import Material
 from retrieval.embed import Progress
 
 Say = Callable[[str], None]
-
-
-class Material(NamedTuple):
-    """What a kind of encoder brings to a run. `told`: of its data, for the card. `digest`: of all that was read.
-    `write_ledger`: writes what it learnt from into a folder."""
-
-    learner: Learner
-    train: Examples
-    validation: Examples
-    told: list[str]
-    digest: str
-    write_ledger: Callable[[Path], None]
 
 
 def train_encoder(config: EncoderConfig, watch: Progress, say: Say) -> Path:
@@ -74,20 +61,6 @@ def _material(config: EncoderConfig, work: Path, watch: Progress) -> Material:
     from finetune.image_text_material import image_text_material
 
     return image_text_material(config, work, watch)
-
-
-def base_ledger(folder: Path | None) -> TrainingLedger:
-    """What the model in this folder learnt from, as far as its ledger says; an empty one for None."""
-    return (load_ledger(folder) if folder else None) or TrainingLedger()
-
-
-def base_told(model: Model, before: TrainingLedger) -> str:
-    """What is to be said of the model a run starts from; "" from scratch."""
-    if model.name == "scratch":
-        return ""
-    known = bool(before.phantoms or before.sources or before.patients)
-    what = "training data the ledger names, too" if known else "training data are not declared: the ledger lacks them"
-    return f"Made from {Path(model.name).name}, whose {what}."
 
 
 def _check_sizes(config: EncoderConfig, material: Material) -> None:

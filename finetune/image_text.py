@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Linear, MultiheadAttention, Parameter
 
-from finetune.encoder import base_ledger
 from finetune.encoder_config import Augment, Lora, Model
 from finetune.errors import BadInput, Misconfigured
 from finetune.grouping import alike, numbered
 from finetune.manifest import Pair
+from finetune.material import base_ledger
 from finetune.pictures import read_training_picture
 from retrieval.encoders.batch import batches, pillow
 from retrieval.encoders.openclip import HUB, LOCAL, source_of

@@ -15,11 +15,11 @@ from eval.leaks import Seeds
 from eval.ledger import TrainingLedger, Use, joined, write_ledger
 from finetune.checkpoints import write_whole
 from finetune.duplicates import Dropped, near_hashes, near_vectors, told, whose
-from finetune.encoder import Material, base_told
 from finetune.encoder_config import EncoderConfig, Model, MultiPositive, SigLip
 from finetune.errors import Problem, WrongData
 from finetune.grouping import spread
 from finetune.manifest import Pair, Split, assign_splits, check_apart, read_pairs
+from finetune.material import Material, base_told
 from finetune.pictures import SALT, Look, hashes_of, look_at, read_training_picture, reader
 from retrieval.db import patient_hash
 from retrieval.embed import Progress

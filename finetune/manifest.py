@@ -68,6 +68,8 @@ def rows(
     can't be read."""
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadInput(f"{path} is not there.") from None
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path} can't be read as UTF-8 text.") from None
     for number, line in enumerate(text.split("\n"), 1):

@@ -32,6 +32,8 @@ from assistant.tasks.vqa import SECTIONS as ANSWER
 from eval.leaks import Seeds, Seen, Trace, leaks, trace
 from eval.metrics.criteria import STATES
 from finetune.errors import Problem
+from finetune.manifest import assign_splits
+from finetune.manifest import rows as objects
 from finetune.sft_config import Data
 from retrieval.db import patient_hash
 from retrieval.embed import Progress, no_progress
@@ -130,27 +132,16 @@ def read_rows(data: Data, salt: bytes, seed: int, report: Report, progress: Prog
 
 
 def _lines(file: Path, ignore: frozenset[str], report: Report) -> Iterator[tuple[int, Line]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"{file} can't be read as UTF-8 text.") from None
-    for number, raw in enumerate(text.split("\n"), 1):
-        if not raw.strip():
-            continue
+    for number, row, wrong in objects(file, None, report):
         try:
-            row = json.loads(raw)
-            told = {key: value for key, value in row.items() if key not in ignore}
-            line = Line.model_validate(told)
+            line = Line.model_validate({key: value for key, value in row.items() if key not in ignore})
         except ValidationError as error:
-            for wrong in error.errors(include_input=False):
-                report(Problem(file, number, _plain(wrong)))
-            continue
-        except (ValueError, AttributeError, RecursionError):
-            report(Problem(file, number, "is not a JSON object"))
+            for one in error.errors(include_input=False):
+                wrong(_plain(one))
             continue
         wrongs = list(wrong_with(line))
         for what in wrongs:
-            report(Problem(file, number, what))
+            wrong(what)
         if not wrongs:
             yield number, line
 
@@ -224,10 +215,11 @@ def _row(file: Path, number: int, line: Line, salt: bytes, report: Report) -> Ro
 
 
 def _placed(rows: Sequence[Row], share: float, seed: int) -> list[Row]:
-    """A row's split is the one it names, else that of its patient (phantom, picture) elsewhere, else drawn by a hash:
-    the same on every machine, and a patient that is added moves no other."""
-    named = {unit_of(row): row.told.split for row in rows if row.told.split}
-    return [replace(row, split=row.told.split or named.get(unit_of(row)) or _drawn(row, share, seed)) for row in rows]
+    """Each row with its split (`manifest.assign_splits`)."""
+    # By what the source calls the patient: the hash's salt is this machine's own.
+    units = [row.patient or unit_of(row) for row in rows]
+    splits = assign_splits(units, [row.told.split for row in rows], share, seed)
+    return [replace(row, split="val" if split == "val" else "train") for row, split in zip(rows, splits, strict=True)]
 
 
 def unit_of(row: Row) -> str:
@@ -235,13 +227,6 @@ def unit_of(row: Row) -> str:
     if row.trace.phantoms:
         return row.trace.phantoms[0].name
     return row.trace.patient or row.trace.sha256[0]
-
-
-def _drawn(row: Row, share: float, seed: int) -> Split:
-    # By what the source calls the patient: the hash's salt is this machine's own.
-    unit = row.patient or unit_of(row)
-    digest = hashlib.sha256(f"{seed}:{unit}".encode()).digest()
-    return "val" if int.from_bytes(digest[:8]) < share * 2**64 else "train"
 
 
 def _check_apart(rows: Sequence[Row], report: Report) -> None:

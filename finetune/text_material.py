@@ -16,12 +16,12 @@ from torch.nn import Module, Parameter
 from torch.nn.functional import normalize
 
 from eval.ledger import TrainingLedger, joined, write_ledger
-from finetune.encoder import Material, base_ledger, base_told
 from finetune.encoder_config import EncoderConfig, Model, SigLip
 from finetune.errors import Misconfigured, Problem, WrongData
 from finetune.grouping import alike, numbered, spread
 from finetune.image_text import SIGLIP_BIAS, SIGLIP_SCALE
 from finetune.manifest import Question, Split, assign_splits, check_apart, read_questions
+from finetune.material import Material, base_ledger, base_told
 from retrieval.encoders.folder import located, pocket
 from retrieval.encoders.passages import Recipe, mean_pooled, recipe_of
 from retrieval.encoders.transformer import OURS, loading, longest, model_of, refuse_missing

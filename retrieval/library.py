@@ -163,6 +163,11 @@ class Library:
         tables = ("files", "documents", "passages", "cases")
         return {table: self._all(f"SELECT count(*) FROM {table}")[0][0] for table in tables}
 
+    def smaller_than(self, passages: int) -> bool:
+        """Whether fewer are there; the cost doesn't grow with how many there are."""
+        rows = self._all("SELECT count(*) FROM (SELECT 1 FROM passages LIMIT ?)", passages)
+        return int(rows[0][0]) < passages
+
     def picture(self, sha256: str) -> Image:
         """A case's picture, (H, W) or (H, W, 3) uint8. Raises `NotFound`."""
         return pixels_of(self.blob(sha256))

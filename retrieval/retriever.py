@@ -77,7 +77,7 @@ class Retriever:
         """In a library about one thing the very words it is about weigh nothing: BM25 of one that is smaller than that
         on which its relevance was fitted is counted here, as though it were as large."""
         asked = [leg.query for leg in legs if leg.name == BM25 and isinstance(leg.query, str)]
-        if not asked or self.library.counts()["passages"] >= FITTED_ON:
+        if not asked or not self.library.smaller_than(FITTED_ON):
             return list(hits)
         index, names = Bm25(least=FITTED_ON), self.library.names_of()
         for passage in self.library.passages():

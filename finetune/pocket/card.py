@@ -18,7 +18,7 @@ class Source:
     attribution: str
 
 
-SOURCES = {
+ATTRIBUTIONS = {
     "phantoms": Source("part of this project", "Synthetic chest radiographs (`eval/phantoms`). No patient is in them."),
     "cards": Source("part of this project", "The guideline cards (`retrieval/knowledge`)."),
     "cxr_nih": Source(
@@ -53,22 +53,22 @@ LIMITS = """\
 **A demonstration, not for clinical use.** It is small and was trained from scratch; it says that it is a demonstration
 with every answer.
 
-Known to fail: findings of real patients' radiographs are hardly better than chance; small nodules, small effusions and
-ends of tubes are missed; a picture upside down or cropped hard is misread; counts of cells are rough; retinopathy at
-the size it reads loses microaneurysms. It answers in the words it learnt and in no others. The labels of the real sets
-were mined by rules (NIH) or are of one reader, and every set is small and from one place: no figure here says how it
-would do on your patients, and none was taken by age or sex beyond the tables of the exam."""
+What the figures below can't tell: how it would do on your patients. The real sets are small, each from one place, their
+labels mined from reports by rules (NIH) or of one reader. Pictures are read at the size named below: what is a pixel or
+two there, such as a microaneurysm, is gone. Where a figure is low it fails, and it may say so in a fluent sentence."""
 
 
 def card(title: str, what: list[tuple[str, str]], sources: list[str], stages: list[Path], exam: Path | None) -> str:
     """The card's text. `what`: rows of the table at its head; `stages`: their folders, whose curves
     end with the figures on what was held back; `exam`: a folder of `consult eval`, whose table is taken over."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in what)
-    told = "\n".join(f"| {name} | {SOURCES[name].licence} | {SOURCES[name].attribution} |" for name in sources)
+    told = "\n".join(
+        f"| {name} | {ATTRIBUTIONS[name].licence} | {ATTRIBUTIONS[name].attribution} |" for name in sources
+    )
     parts = [f"# {title}\n\n{LIMITS}", f"| | |\n|---|---|\n{rows}"]
     parts.append(f"## Learnt from\n\n| source | licence | attribution |\n|---|---|---|\n{told}")
     parts += filter(None, map(_figures, stages))
-    if exam and (exam / "table.md").exists():
+    if exam:
         parts.append("## Exam\n\n" + _lowered((exam / "table.md").read_text()))
     return "\n\n".join(parts) + "\n"
 

@@ -1,11 +1,11 @@
 """The pocket image–text encoder, from scratch: a small CLIP with a convolutional image tower that loads unchanged in
 open_clip, and its domain prototypes.
 
-Three losses. CLIP's, S = exp(scale)·V̂T̂ᵀ, L = ½[CE(S, P) + CE(Sᵀ, P)] (Radford et al. 2021), with P spread over every
-pair that truly belongs together: many pictures of a batch share a finding, and a card on it belongs to all of them. The
-same between pictures and pictures, P the share of labels in common, since a CLIP tower finds pictures by pictures
-poorly unless an intra-modal term was learnt (Mistretta et al. 2025). And all that is known of a picture, with a coarse
-map (`vision`), whose readers are thrown away: captions alone teach a small tower too slowly.
+Three losses. CLIP's with many positives (`losses.multi_positive`): many pictures of a batch share a finding, and a card
+on it belongs to all of them. The same between pictures and pictures, by the share of labels in common, since a CLIP
+tower finds pictures by pictures poorly unless an intra-modal term was learnt (Mistretta et al. 2025). And all that is
+known of a picture, with a coarse map (`vision`), whose readers are thrown away: captions alone teach a small tower too
+slowly.
 """
 
 import json
@@ -21,6 +21,7 @@ from finetune.pocket import captions
 from finetune.pocket.captions import OTHER, STRANGE, Caption, Labels
 from finetune.pocket.material import Card, case_text
 from finetune.pocket.phantoms import PhantomSet
+from finetune.pocket.pictures import DOMAIN_OF
 from finetune.pocket.stage import device
 from finetune.pocket.tokenizer import text_tokenizer
 from finetune.pocket.vision import Batch, Pictures, readers, seeing_loss
@@ -29,7 +30,6 @@ SIDE, LENGTH, DIM = 160, 64, 128
 TRUNK, WIDTH = "resnet10t", 512
 SEEING_WEIGHT, ALIKE_WEIGHT = 2.0, 0.5
 MEAN, STD = 0.5, 0.25
-DOMAINS = {"chest": "chest_xray", "brain": "brain_mri", "fundus": "fundus", "blood": "blood"}
 
 
 def build(texts: list[str], out: Path) -> tuple[Any, Any]:
@@ -91,6 +91,8 @@ class Matcher:
         import torch
         from torch.nn.functional import normalize
 
+        from finetune.losses import multi_positive
+
         labels = self.labels(batch)
         texts = [*self.captions(batch, labels), *self._pushing()]
         raw, tokens = self.look(batch.pixels)
@@ -102,13 +104,9 @@ class Matcher:
         both = torch.from_numpy(captions.belongs(labels, texts)).to(device())
         scores = scale * seen @ read.T
         near = (scale * seen @ seen.T).masked_fill(torch.eye(len(labels), dtype=torch.bool, device=device()), -1e4)
-        matching = (_spread(scores, both) + _spread(scores.T, both.T)) / 2
-        told = seeing_loss(self.seers(tokens), batch)
-        return (
-            matching
-            + ALIKE_WEIGHT * _spread(near, torch.from_numpy(captions.alike(labels)).to(device()))
-            + SEEING_WEIGHT * told
-        )
+        loss = multi_positive(scores, both) + SEEING_WEIGHT * seeing_loss(self.seers(tokens), batch)
+        alike = torch.from_numpy(captions.alike(labels)).to(device())
+        return loss + ALIKE_WEIGHT * multi_positive(near, alike) if alike.any() else loss
 
     def labels(self, batch: Batch) -> list[Labels]:
         facts, real = self.pictures.phantoms.facts, self.pictures.real
@@ -148,16 +146,6 @@ class Matcher:
         return np.asarray(torch.cat(seen).cpu().numpy())
 
 
-def _spread(scores: Any, wanted: Any) -> Any:
-    """Cross-entropy of each row against its wanted columns, weighed to sum to 1; rows that want nothing are left out.
-    Where all rows want nothing it is 0."""
-    from torch.nn.functional import log_softmax
-
-    rows = wanted.sum(1) > 0
-    goal = wanted[rows] / wanted[rows].sum(1, keepdim=True)
-    return -(goal * log_softmax(scores[rows], 1)).sum() / rows.sum().clamp(min=1)
-
-
 def texts_of(data: PhantomSet, library: Sequence[Card]) -> list[str]:
     """What the tokenizer is learnt from."""
     texts = [case_text(facts) for facts in data.facts[:3000]]
@@ -174,11 +162,11 @@ def domains(matcher: Matcher, phantoms: list[Batch], real: list[Batch]) -> dict[
     for batch in (*phantoms, *real):
         for index, which in zip(batch.index, batch.real, strict=True):
             if index >= 0:
-                names.append(DOMAINS["chest"])
+                names.append("chest_xray")
                 groups.append(f"phantom {facts[index]['family']} {facts[index]['seed']}")
             elif reals is not None:
                 source, row = reals.sources[which], reals.rows[which]
-                names.append(DOMAINS["chest" if source.startswith("cxr") else source.split("_")[0]])
+                names.append(DOMAIN_OF[source])
                 groups.append(f"{source} {row.get('patient') or row['id']}")
     return fit_prototypes(matcher.encode([*phantoms, *real]), names, groups)
 

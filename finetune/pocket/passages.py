@@ -9,15 +9,16 @@ held out (on the cards themselves without MedQuAD).
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.ledger import TrainingLedger, write_ledger
 from finetune.pocket.material import CARD_FOLDER, cards
-from finetune.pocket.phantoms import batches
 from finetune.pocket.stage import schedule
 from finetune.pocket.tokenizer import text_tokenizer
 
@@ -94,6 +95,16 @@ def encode(model: Any, tokenizer: Any, texts: list[str]) -> Any:
     return normalize((states * weight).sum(1) / weight.sum(1), dim=1)
 
 
+def _batches(n: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Endless batches of indices, every one seen once before any is seen again."""
+    order = np.empty(0, np.int64)
+    while True:
+        if len(order) < size:
+            order = np.concatenate([order, rng.permutation(n)])
+        yield order[:size]
+        order = order[size:]
+
+
 def train(
     model: Any, tokenizer: Any, texts: list[Text], steps: int, batch: int, lr: float, rng: np.random.Generator
 ) -> None:
@@ -101,7 +112,7 @@ def train(
     from torch.nn.functional import cross_entropy
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01)
-    indices, mean = batches(len(texts), batch, rng), 0.0
+    indices, mean = _batches(len(texts), batch, rng), 0.0
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = lr * schedule(step, steps)

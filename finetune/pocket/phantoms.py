@@ -7,7 +7,6 @@ grid that a finding or a device covers.
 
 import hashlib
 import json
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,15 @@ from eval.phantoms.faults import FAULTS, GRADES, Fault
 RENDERED = 256  # pixels; larger than a model reads, so that training pictures are scaled down as users' are
 GRID = 14  # cells a side of the coarse grid
 DRAWN = (*FINDINGS, *DEVICES)  # what a phantom's places are of
-_NO_PICTURES = ("__init__", "cli", "criteria", "dicom", "questions", "sheet", "wordings")  # change what is said only
+_NO_PICTURES = (
+    "__init__",
+    "criteria",
+    "dicom",
+    "protocols",
+    "questions",
+    "sheet",
+    "wordings",
+)  # change what is said only
 _PAIR, _LATERAL, _SPOILT = 0.2, 0.07, 0.15  # shares of the seeds; the rest are good frontal films
 
 
@@ -40,17 +47,16 @@ class PhantomSet:
     facts: list[dict[str, Any]]
 
 
-def phantom_set(
-    folder: Path, seeds: range, *, size: int, families: tuple[str, ...] = TRAINING_FAMILIES, plain: bool = False
-) -> PhantomSet:
+def phantom_set(folder: Path, seeds: range, *, size: int, families: tuple[str, ...] = TRAINING_FAMILIES) -> PhantomSet:
     """One phantom or pair a seed, the families in turn, read from `folder` when rendered before with the same
-    arguments. `plain`: good frontal films only."""
-    code = fingerprint(*(path for path in Path(phantoms.__file__).parent.glob("*.py") if path.stem not in _NO_PICTURES))
-    base = folder / f"phantoms-{'-'.join(families)}-{seeds.start}-{len(seeds)}-{size}-{'plain-' * plain}{code}"
+    arguments by the same code."""
+    drawing = [path for path in Path(phantoms.__file__).parent.glob("*.py") if path.stem not in _NO_PICTURES]
+    code = _fingerprint(*drawing, Path(__file__))
+    base = folder / f"phantoms-{'-'.join(families)}-{seeds.start}-{len(seeds)}-{size}-{code}"
     files = [Path(f"{base}.{name}") for name in ("npy", "places.npy", "jsonl")]
     if not all(file.exists() for file in files):
         folder.mkdir(parents=True, exist_ok=True)
-        jobs = [(seed, size, families[seed % len(families)], plain) for seed in seeds]
+        jobs = [(seed, size, families[seed % len(families)]) for seed in seeds]
         with ProcessPoolExecutor() as pool:
             rendered = pool.map(_render, jobs, chunksize=16)
             shown = track(rendered, total=len(jobs), description="Rendering phantoms")
@@ -65,10 +71,10 @@ def phantom_set(
     return PhantomSet(np.load(files[0]), np.load(files[1]), facts)
 
 
-def fingerprint(*rooms: Path) -> str:
-    """Eight hex digits of these files and all that lies in these folders: what was made from them is kept under it."""
+def _fingerprint(*files: Path) -> str:
+    """Eight hex digits of these files."""
     digest = hashlib.sha256()
-    for path in sorted(path for room in rooms for path in (room.glob("*.[pm][yd]") if room.is_dir() else (room,))):
+    for path in sorted(files):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:8]
 
@@ -76,15 +82,13 @@ def fingerprint(*rooms: Path) -> str:
 Film = tuple[NDArray[np.uint8], NDArray[np.uint8], dict[str, Any]]
 
 
-def _render(job: tuple[int, int, str, bool]) -> list[Film]:
+def _render(job: tuple[int, int, str]) -> list[Film]:
     from eval.phantoms import make_phantom
     from eval.phantoms.pairs import make_pair
 
-    seed, size, family, plain = job
+    seed, size, family = job
     rng = np.random.default_rng([seed, 77])
     kind = rng.random()
-    if plain:
-        return [_film(make_phantom(seed, size=RENDERED, family=family), size, "single")]
     if kind < _PAIR:
         pair = make_pair(seed, family=family, size=RENDERED)
         prior, current = _film(pair.prior, size, "prior"), _film(pair.current, size, "current")
@@ -117,13 +121,3 @@ def _film(phantom: phantoms.Phantom, size: int, kind: str) -> Film:
 def _coarse(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     grey = Image.fromarray(mask.astype(np.uint8) * 255).resize((GRID, GRID), Image.Resampling.BOX)
     return np.asarray(grey)
-
-
-def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Endless batches of indices, every one seen once before any is seen again."""
-    order = np.empty(0, np.int64)
-    while True:
-        if len(order) < size:
-            order = np.concatenate([order, rng.permutation(n)])
-        yield order[:size]
-        order = order[size:]

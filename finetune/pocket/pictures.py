@@ -20,7 +20,11 @@ from finetune.manifest import check_apart, rows, split_of
 from finetune.pocket.phantoms import GRID
 from finetune.pocket.targets import PLACES, Vector, of_real
 
-SOURCES = ("cxr_nih", "cxr_hannover", "brain_mri", "fundus", "blood")
+DOMAIN_OF = {
+    "cxr_nih": "chest_xray", "cxr_hannover": "chest_xray", "brain_mri": "brain_mri", "fundus": "fundus",
+    "blood": "blood",
+}  # fmt: skip
+SOURCES = tuple(DOMAIN_OF)
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from assistant.study import STANDARD_RADIOGRAPH, Picture, Study
 from eval.benchmarks.cxr_nih import TERMS
 from eval.benchmarks.phantom_items import with_choices
 from eval.benchmarks.picture_sets import Fundus
-from eval.phantoms.phrases import capital, with_article
+from eval.phantoms.phrases import capital
 from eval.phantoms.wordings import get_wording
 from finetune.pocket.samples import BLANK, CANNOT_TELL, Sample, sample_of
 
 Told = tuple[str, str]  # question, the sentence that answers it
 _KIND = {
-    "cxr_nih": "chest radiograph", "cxr_hannover": "chest radiograph", "brain_mri": "MRI of the brain",
-    "fundus": "photograph of the fundus", "blood": "blood smear",
+    "cxr_nih": "a chest radiograph", "cxr_hannover": "a chest radiograph", "brain_mri": "an MRI of the brain",
+    "fundus": "a photograph of the fundus", "blood": "a blood smear",
 }  # fmt: skip
 _MODALITY = {"cxr_nih": "DX", "cxr_hannover": "DX", "brain_mri": "MR", "fundus": "OP", "blood": "SM"}
 VIEWS = ("PA", "AP")
@@ -126,23 +126,23 @@ _ASKED: dict[str, Callable[[dict[str, Any], np.random.Generator, Any], list[Told
     "brain_mri": _brain,
 }  # fmt: skip
 _ELSEWHERE = {  # asked of another kind of picture: it can't be told
-    "chest radiograph": ("Is there a pleural effusion?", "Is the heart enlarged?", "Is there a pneumothorax?"),
-    "photograph of the fundus": (_WAYS["referable"][0], _WAYS["grade"][1]),
-    "blood smear": (_WAYS["platelets"][0], "Count the white blood cells."),
-    "MRI of the brain": (_WAYS["half"][0],),
+    "a chest radiograph": ("Is there a pleural effusion?", "Is the heart enlarged?", "Is there a pneumothorax?"),
+    "a photograph of the fundus": (_WAYS["referable"][0], _WAYS["grade"][1]),
+    "a blood smear": (_WAYS["platelets"][0], "Count the white blood cells."),
+    "an MRI of the brain": (_WAYS["half"][0],),
 }
 
 
 def quiz(source: str, row: dict[str, Any], halves: Any, turns: int, rng: np.random.Generator) -> Sample:
     """Up to `turns` questions about one picture. `halves` as `_brain` takes them."""
     kind = _KIND[source]
-    told = [*_ASKED[source](row, rng, halves), (_way("kind", rng), f"This is {with_article(kind)}.")]
+    told = [*_ASKED[source](row, rng, halves), (_way("kind", rng), f"This is {kind}.")]
     chosen = [told[i] for i in rng.permutation(len(told))[:turns]]
     lines = [(question, f"[answer] {sentence} [image]") for question, sentence in chosen]
     if rng.random() < 0.15:
         strange = [question for other, asked in _ELSEWHERE.items() if other != kind for question in asked]
         lines.append((_pick(strange, rng), f"[answer] {CANNOT_TELL}"))
-    chest = kind == "chest radiograph"
+    chest = kind == "a chest radiograph"
     # Half the radiographs say their view, unless it is asked.
     tells = chest and rng.random() < 0.5 and not any("PA or AP" in question for question, _ in lines)
     modality = _MODALITY[source] if chest or rng.random() < 0.6 else None

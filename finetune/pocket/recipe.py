@@ -25,7 +25,7 @@ from finetune.pocket.card import card
 from finetune.pocket.lessons import KINDS, Lesson, Lessons
 from finetune.pocket.material import CARD_FOLDER, cards
 from finetune.pocket.phantoms import PhantomSet, phantom_set
-from finetune.pocket.pictures import SOURCES, RealSet, check_sources, real_set
+from finetune.pocket.pictures import DOMAIN_OF, SOURCES, RealSet, check_sources, real_set
 from finetune.pocket.stage import Stage, device
 from finetune.pocket.tokenizer import chat_tokenizer
 from finetune.pocket.vision import Batch, Pictures, Row, judged
@@ -81,8 +81,11 @@ class School:
     def real(self) -> RealSet | None:
         return real_set(self.data, language.SIDE, without=self.without) if self.data else None
 
-    def check(self) -> None:
-        """All that is wrong with the data, told by file and line before anything is trained. Raises `BadInput`."""
+    def check(self, exam: Path | None = None) -> None:
+        """All that is wrong with what was given, of the data by file and line, before anything is trained. Raises
+        `BadInput`."""
+        if exam and not (exam / "table.md").is_file():
+            raise BadInput(f"{exam} holds no exam; sit one with `consult eval … --out {exam}`.")
         if unknown := sorted(set(self.without) - {*SOURCES, "medquad"}):
             raise BadInput(f"There is no source {unknown[0]!r}; known are {', '.join(SOURCES)} and medquad.")
         if self.data:
@@ -250,11 +253,7 @@ class School:
 
     @property
     def domains(self) -> list[str]:
-        kinds = {
-            name: "chest_xray" if name.startswith("cxr") else image_text.DOMAINS[name.split("_")[0]]
-            for name in self.sources
-        }
-        return sorted({"chest_xray", *kinds.values()})
+        return sorted({"chest_xray", *(DOMAIN_OF[name] for name in self.sources)})
 
     def _told(self, stage: str) -> str:
         steps, batch, lr = getattr(self.recipe, stage)

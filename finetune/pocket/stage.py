@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from finetune.checkpoints import Checkpoints
 from finetune.curves import Curves
+from finetune.optimizer import parameter_groups
 
 Judge = Callable[[], dict[str, float]]
 
@@ -55,7 +56,7 @@ class Stage:
         import torch
 
         parameters = [p for module in self.modules.values() for p in module.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(_groups(parameters, self.weight_decay), lr=self.lr, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(parameter_groups(parameters, self.weight_decay), lr=self.lr, betas=(0.9, 0.98))
         start, mean = self._resumed(optimizer)
         began = saved = told = time.time()
         for step in range(start, self.steps):
@@ -109,12 +110,3 @@ class Stage:
                 "torch": torch.get_rng_state(), "step": step, "mean": mean,
             }
         )  # fmt: skip
-
-
-def _groups(parameters: Iterable[Any], decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; scales, shifts and biases don't."""
-    every = list(parameters)
-    return [
-        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
-    ]

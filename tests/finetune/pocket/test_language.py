@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assistant.engines.chat import chat
-from finetune.pocket.language import END, IMAGE_SCALE, SIDE, TOKENS, WIDTH, Reader, build, texts_of
+from finetune.pocket.language import END, IMAGE_SCALE, SIDE, TOKENS, VOCABULARY, WIDTH, Reader, build, texts_of
 from finetune.pocket.lessons import KINDS, Lessons
 from finetune.pocket.material import CARD_FOLDER, cards
 from finetune.pocket.pictures import real_set
@@ -29,7 +29,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
 @pytest.fixture(scope="module")
 def reader(lessons: Lessons) -> Reader:
     torch.manual_seed(0)
-    return Reader(*build(chat_tokenizer(texts_of(phantoms(), lessons.maker.cards), 1200)))
+    return Reader(*build(chat_tokenizer(texts_of(phantoms(), lessons.maker.cards), VOCABULARY)))
 
 
 def test_patches_are_the_processors(reader: Reader) -> None:
@@ -79,7 +79,8 @@ def test_a_lesson_is_read_as_transformers_reads_its_prompt(reader: Reader, lesso
 
 
 def test_every_kind_of_lesson_fits_the_context(reader: Reader, lessons: Lessons) -> None:
-    assert max(reader.collate(lessons.of(kind, 4))[0].shape[1] for kind in KINDS) < 2048  # of a tiny vocabulary
+    most = reader.model.config.text_config.max_position_embeddings
+    assert max(reader.collate(lessons.of(kind, 8))[0].shape[1] for kind in KINDS) <= most
 
 
 def test_a_few_steps_lower_the_loss_and_the_model_loads(reader: Reader, lessons: Lessons, tmp_path: Path) -> None:

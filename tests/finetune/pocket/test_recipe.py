@@ -33,6 +33,16 @@ def test_all_that_is_wrong_is_told_by_file_and_line(tmp_path: Path) -> None:
     School(Recipe(), tmp_path, folder, ("fundus", "cxr_nih", "blood")).check()
 
 
+def test_an_exam_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no exam"):
+        School(Recipe(), tmp_path, None).check(tmp_path)
+
+
+def test_a_folder_without_sources_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"cxr_nih/studies\.jsonl is not there"):
+        School(Recipe(), tmp_path, tmp_path).check()
+
+
 def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no source 'nih'; known are cxr_nih"):
         School(Recipe(), tmp_path, None, ("nih",)).check()
