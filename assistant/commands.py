@@ -95,7 +95,7 @@ async def collect(events: "AsyncIterator[Event]") -> None:
 
 
 async def show(events: "AsyncIterator[Event]") -> None:
-    from assistant.events import Done, Finding, Quality, Retrieved, Sentence
+    from assistant.events import Done, Finding, Located, Quality, Retrieved, Sentence
 
     console = Console(highlight=False)
     cited: dict[int, tuple[str, str]] = {}
@@ -120,6 +120,11 @@ async def show(events: "AsyncIterator[Event]") -> None:
                     heading = ", ".join(filter(None, (citation.title, citation.section)))
                     where = f"{heading}, characters {citation.start}-{citation.end}"
                     cited[citation.number] = (where, _origin(shown[citation.number], citation))
+            case Located(places=places):
+                for place in places:
+                    x0, y0, x1, y1 = place.region.box
+                    seen = f"Most like it: picture {place.region.picture}, x {x0}-{x1}, y {y0}-{y1}; no segmentation."
+                    console.print(f"[dim]{seen}[/dim]")
             case Finding(message=message):
                 console.print(f"[yellow]{escape(message)}[/yellow]")
             case Done() as done:

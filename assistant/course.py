@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from assistant.checks import Situation, withhold
 from assistant.citations import resolve
 from assistant.engines.base import Delta, EngineInfo
-from assistant.events import Dropped, EvidenceItem, Sentence
+from assistant.events import Dropped, EvidenceItem, Place, Sentence
 from assistant.lines import Line
 from assistant.prompting import pictures_of, situation_of
 from assistant.requests import Request
@@ -105,6 +105,11 @@ class Course:
         self.sentences.append(sentence)
         self.timings.setdefault("first_sentence", self.elapsed)
         return sentence
+
+    def locate(self, places: Sequence[Place]) -> None:
+        """The released sentences know from here on where they are seen."""
+        regions = {place.sentence: place.region for place in places}
+        self.sentences = [s.model_copy(update={"region": regions.get(s.index)}) for s in self.sentences]
 
     def mend(
         self,

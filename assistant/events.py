@@ -1,5 +1,5 @@
-"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, of a diagnosis its `Differential`, `Finding`…, of a
-report `Drafted`, `Done` (or `Failed`).
+"""What a run says, in order: `Quality`, `Retrieved`, `Sentence`…, where they are seen `Located`, of a diagnosis its
+`Differential`, `Finding`…, of a report `Drafted`, `Done` (or `Failed`).
 
 These are also the API's wire format and what is stored of a run; a `Sentence` is only made once its own checks have
 passed, and what a reader has seen is never taken back.
@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from assistant.reports.draft import Draft
+from assistant.reports.draft import Draft, Region
 from assistant.values import Citation, Identity, Model, Severity, Support
 
 __all__ = [
     "Citation", "Defect", "DomainVerdict", "Done", "Drafted", "Dropped", "Event", "EvidenceItem", "Failed", "Finding",
-    "Identity", "Model", "Offer", "Quality", "Retrieved", "Sentence", "SourceQuote",
+    "Heat", "Identity", "Located", "Model", "Offer", "Place", "Quality", "Region", "Retrieved", "Sentence",
+    "SourceQuote",
 ]  # fmt: skip
 
 
@@ -101,7 +102,7 @@ class Retrieved(Model):
 class Sentence(Model):
     """A released sentence. `support`: "cited" when it rests on citations, "image" when it's the model's own reading,
     "request" when Consult itself says it of the request. `repair`: from the second attempt after a failed check; what
-    it replaces is told by the draft."""
+    it replaces is told by the draft. `region`: not there when it is released, told by `Located`."""
 
     event: Literal["sentence"] = "sentence"
     index: int
@@ -110,7 +111,34 @@ class Sentence(Model):
     support: Support
     citations: tuple[Citation, ...] = ()
     confidence: float | None = None  # calibrated, or not there
+    region: Region | None = None
     repair: bool = False
+
+
+class Heat(Model):
+    """Similarity of a sentence to a picture, cell by cell: cosines by row, over the rectangle `extent` (x0, y0, x1, y1)
+    in pixels of the picture, which may reach beyond its edges. None: a cell outside the picture."""
+
+    extent: tuple[float, float, float, float]
+    cells: tuple[tuple[float | None, ...], ...]
+
+
+class Place(Model):
+    """Where one sentence is seen."""
+
+    sentence: int
+    region: Region
+    heat: Heat
+
+
+class Located(Model):
+    """The sentences whose place is clear, by the image encoder's similarity, which draws no outlines. `note`: why none
+    is told at all."""
+
+    event: Literal["located"] = "located"
+    places: tuple[Place, ...] = ()
+    encoder: str = ""
+    note: str = ""
 
 
 class Finding(Model):
@@ -233,5 +261,6 @@ class Failed(Model):
 
 
 Event = Annotated[
-    Quality | Retrieved | Sentence | Differential | Finding | Drafted | Done | Failed, Field(discriminator="event")
+    Quality | Retrieved | Sentence | Located | Differential | Finding | Drafted | Done | Failed,
+    Field(discriminator="event"),
 ]

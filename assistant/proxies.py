@@ -10,6 +10,7 @@ import numpy as np
 from assistant.engines.base import Delta, EngineInfo, Prompt
 from retrieval.encoders.base import Scores, Vectors
 from retrieval.encoders.bundle import IMAGE_TEXT, TEXT, named
+from retrieval.encoders.patches import Patches
 from retrieval.types import Image
 
 if TYPE_CHECKING:
@@ -104,8 +105,15 @@ class RemoteImageText(_RemoteEncoder):
     def reads_text(self) -> bool:
         return bool(self._once("reads_text"))
 
+    @property
+    def sees_places(self) -> bool:
+        return bool(self._once("sees_places"))
+
     def encode_images(self, images: Sequence[Image]) -> Vectors:
         return self._encode("encode_images", images)
+
+    def encode_patches(self, images: Sequence[Image]) -> list[Patches]:
+        return list(self._worker.call(f"{self.part}.encode_patches", list(images)))
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         return self._encode("encode_texts", texts)

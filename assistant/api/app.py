@@ -11,7 +11,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 
-from assistant.api import chat, knowledge, problems, reports, run_routes, studies, system
+from assistant.api import chat, knowledge, overlays, problems, reports, run_routes, studies, system
 from assistant.api.access import Access
 from assistant.api.auth import Gate, check_exposure
 from assistant.api.desk import AssistantLike, Desk
@@ -69,7 +69,7 @@ def create_app(settings: Settings, assistant: AssistantLike | None = None, *, wa
     app.add_middleware(BodyLimit, limit=lambda path: MAX_JSON if path.startswith(_TEXT_ONLY) else uploads)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(Access)
-    for room in (studies, run_routes, reports, chat, knowledge, system):
+    for room in (studies, run_routes, reports, overlays, chat, knowledge, system):
         app.include_router(room.router)
     return app
 

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from assistant.api.records import RunRow, Stored
 from assistant.api.shapes import Error, Result, RunOut
-from assistant.events import Differential, Done, Drafted, Event, Failed, Finding, Quality, Retrieved, Sentence
+from assistant.events import Differential, Done, Drafted, Event, Failed, Finding, Located, Quality, Retrieved, Sentence
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -28,6 +28,9 @@ def joined(events: Iterable[Event]) -> Result:
                 result.sentences.append(event)
                 result.answer = f"{result.answer} {event.text}".lstrip()
                 result.citations += [citation for citation in event.citations if citation not in result.citations]
+            case Located():
+                regions = {place.sentence: place.region for place in event.places}
+                result.sentences = [s.model_copy(update={"region": regions.get(s.index)}) for s in result.sentences]
             case Differential():
                 result.differential = event
             case Finding():

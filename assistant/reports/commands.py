@@ -31,6 +31,9 @@ def report(
     form: Annotated[Form, typer.Option("--format", help="How the draft is written.")] = "text",
     out: Annotated[Path | None, typer.Option(help="Write it here; with --batch, a folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything of the run.")] = False,
+    overlays: Annotated[
+        Path | None, typer.Option(help="A folder for pictures of where each finding is seen, with their coordinates.")
+    ] = None,
     batch: Annotated[Path | None, typer.Option(help="A worklist: a CSV file, one study a line.")] = None,
     adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Makes sampling repeatable.")] = 0,
@@ -52,6 +55,8 @@ def report(
             raise BadInput(
                 "With --batch studies, priors and indications stand in the worklist, not on the command line."
             )
+        if overlays:
+            raise BadInput("--overlays is for one study: leave it out with --batch.")
         if out is None:
             raise BadInput("--batch needs --out, the folder the drafts are written to.")
         if asyncio.run(run_batch(settings, batch, out, template, common)):
@@ -65,19 +70,26 @@ def report(
         study=tuple(files), prior=tuple(prior or ()), prior_case=prior_case, prior_report=prior_report,
         indication=indication, history=history, template=template,
     )  # fmt: skip
-    asyncio.run(_one(settings, wanted.request(settings, **common), form, out, as_json))
+    asyncio.run(_one(settings, wanted.request(settings, **common), form, out, as_json, overlays))
 
 
-async def _one(settings: "Settings", request: "ReportRequest", form: Form, out: Path | None, as_json: bool) -> None:
+async def _one(
+    settings: "Settings", request: "ReportRequest", form: Form, out: Path | None, as_json: bool, overlays: Path | None
+) -> None:
+    from assistant.api.results import joined
     from assistant.assistant import Assistant
+    from assistant.overlay import marks_of, write_overlays
     from assistant.reports import render
-    from assistant.reports.worklist import drafted
+    from assistant.reports.worklist import events_of
 
     assistant = Assistant.open(settings)
     try:
-        result = await drafted(assistant, request)
+        events = await events_of(assistant, request)
     finally:
         await assistant.close()
+    result = joined(events)
+    if overlays:
+        write_overlays(overlays, marks_of(events), request.study)
     if as_json:
         shown: str | bytes = result.model_dump_json(indent=2) + "\n"
     elif result.draft is None:

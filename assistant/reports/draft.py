@@ -11,10 +11,12 @@ from assistant.values import Citation, Identity, Model, Severity
 
 
 class Region(Model):
-    """Where in which picture: 1-based number, and x0, y0, x1, y1 in its original pixels, half open."""
+    """Where in which picture: 1-based number, and x0, y0, x1, y1 in its original pixels, half open. `peak` (x, y):
+    where the image encoder finds the picture most like the sentence."""
 
     picture: int
     box: tuple[int, int, int, int]
+    peak: tuple[int, int] | None = None
 
 
 class Statement(Model):

@@ -44,5 +44,5 @@ def make_draft(
 def _statement(sentence: Sentence) -> Statement:
     return Statement(
         id=statement_id(sentence.index), text=sentence.text, support=sentence.support, citations=sentence.citations,
-        confidence=sentence.confidence, repair=sentence.repair,
+        confidence=sentence.confidence, region=sentence.region, repair=sentence.repair,
     )  # fmt: skip

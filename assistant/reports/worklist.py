@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from assistant.errors import BadInput, ConsultError, EngineDown, Misconfigured, WorkerDied
 
 if TYPE_CHECKING:
-    from assistant.api.shapes import Result
     from assistant.assistant import Assistant
+    from assistant.events import Event
     from assistant.requests import ReportRequest
     from assistant.settings import Settings
 
@@ -55,12 +55,10 @@ class Wanted:
         )  # fmt: skip
 
 
-async def drafted(assistant: "Assistant", request: "ReportRequest") -> "Result":
-    """The whole run, joined."""
-    from assistant.api.results import joined
-
+async def events_of(assistant: "Assistant", request: "ReportRequest") -> "list[Event]":
+    """The whole run."""
     async with aclosing(assistant.run(request)) as events:
-        return joined([event async for event in events])
+        return [event async for event in events]
 
 
 async def run_batch(
@@ -99,10 +97,11 @@ async def _draft_line(
     common: Mapping[str, Any],
 ) -> str:
     """Why there is no draft; "" when it was written. The text comes first: a line whose JSON is there is whole."""
+    from assistant.api.results import joined
     from assistant.reports import render
 
     try:
-        result = await drafted(assistant, wanted(asked, folder).request(settings, **common))
+        result = joined(await events_of(assistant, wanted(asked, folder).request(settings, **common)))
     except (EngineDown, WorkerDied, Misconfigured):
         raise
     except ConsultError as error:

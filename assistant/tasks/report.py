@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
+from assistant.places import locate
 from assistant.reports.alerts import alerts
 from assistant.reports.checks import Shown, Situation, checked
 from assistant.reports.draft import CheckResult, statement_id
@@ -78,7 +79,8 @@ def situation_of(request: ReportRequest) -> Situation:
 
 
 async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
-    """The checks, one try at mending what they found, what they find then, and the typed draft of what stands."""
+    """The checks, one try at mending what they found, where what stands then is seen, what the checks find of it, and
+    the typed draft."""
     failed = bench.review()
     for finding in failed:
         yield finding
@@ -86,11 +88,21 @@ async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
         return
     for sentence in await _mended(bench, failed):
         yield sentence
+    located = await locate(bench, _seen_in(bench.course.request))
+    if located:
+        yield located
     failing = bench.review()
+    if located and located.note:
+        failing.append(Finding(check="no-regions", message=located.note, severity="note"))
     for finding in failing:
         if finding not in failed:
             yield finding
     yield Drafted(draft=_report(bench, failing))
+
+
+def _seen_in(request: Any) -> tuple[str, ...]:
+    """The sections that say what the pictures show."""
+    return tuple(s.name for s in request.template.sections if s.findings or s.name == "impression")
 
 
 async def _mended(bench: "Bench", found: Sequence[Finding]) -> list[Sentence]:

@@ -1,11 +1,16 @@
 """Visual question answering: a question about the pictures, answered and grounded."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING
 
 from assistant.checks import sides_agree
-from assistant.events import EvidenceItem, Finding, Sentence
+from assistant.events import Event, EvidenceItem, Finding, Sentence
+from assistant.places import locate
 from assistant.requests import AskRequest
 from assistant.tasks.base import Draft, Task, quoted
+
+if TYPE_CHECKING:
+    from assistant.bench import Bench
 
 TASK = "Task: answer the question. Sections: answer, guideline."
 SECTIONS = ("answer", "guideline")
@@ -21,4 +26,14 @@ def review(_: AskRequest, sentences: Sequence[Sentence]) -> list[Finding]:
     return sides_agree(sentences, TERMS)
 
 
-VQA: Task[AskRequest] = Task("ask", lambda _: SECTIONS, lambda request: request.question, draft, review)
+async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
+    """Where the answer is seen, then the checks."""
+    if located := await locate(bench, SECTIONS[:1]):
+        yield located
+    for finding in bench.review():
+        yield finding
+
+
+VQA: Task[AskRequest] = Task(
+    "ask", lambda _: SECTIONS, lambda request: request.question, draft, review, further=further
+)

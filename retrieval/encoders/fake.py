@@ -50,6 +50,7 @@ class FakeTextEncoder:
 
 class FakeImageTextEncoder:
     reads_text = True
+    sees_places = False
 
     def __init__(self, dim: int = 32) -> None:
         self.dim = dim

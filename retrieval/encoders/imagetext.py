@@ -11,10 +11,12 @@ import numpy as np
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.batch import batches, joined, pillow
 from retrieval.encoders.folder import identity, located, weights_in
+from retrieval.encoders.patches import Patches, Resizing, extent_of, finer
 from retrieval.encoders.transformer import OURS, loading, longest, model_of, refuse_missing
 from retrieval.errors import Misconfigured
 from retrieval.types import Image
 
+PLACED = ("clip", "siglip")  # whose patches we know how to project
 PADDED = ("siglip", "siglip2")  # read their last position, padding or not: trained on texts padded to full length
 
 
@@ -54,6 +56,44 @@ class TransformersImageTextEncoder:
 
     def forward(self, batch: Any) -> Vectors:
         return self._embed(self._model.get_image_features if self.reads_text else self._model, batch)
+
+    @property
+    def sees_places(self) -> bool:
+        """Of CLIP and SigLIP, where the processor resizes in a way we can follow."""
+        return self._model.config.model_type in PLACED and self._resizing is not None
+
+    def encode_patches(self, images: Sequence[Image]) -> list[Patches]:
+        """Of each picture its patches, each projected as if it were the whole picture."""
+        cells, seen = [], (0, 0)
+        for batch in batches(images):
+            pixels = self.prepared(batch)["pixel_values"].to(self._device)
+            seen = (pixels.shape[3], pixels.shape[2])
+            with self._torch.inference_mode():
+                cells += list(finer(pixels, self._cells))
+        assert self._resizing is not None or not images
+        return [
+            Patches(own, extent_of(self._resizing or "squash", image.shape[1::-1], seen))
+            for own, image in zip(cells, images, strict=True)
+        ]
+
+    def _cells(self, pixels: Any) -> Any:
+        """(n, rows, columns, dim) of a batch."""
+        tower = self._model.vision_model
+        tokens = tower(pixel_values=pixels).last_hidden_state
+        side = self._model.config.vision_config.patch_size
+        rows, columns = pixels.shape[2] // side, pixels.shape[3] // side
+        if self._model.config.model_type == "clip":
+            cells = self._model.visual_projection(tower.post_layernorm(tokens[:, 1:]))
+        else:  # pooled by attention: over one token that is all of it
+            cells = tower.head(tokens.flatten(0, 1).unsqueeze(1))
+        return cells.reshape(len(pixels), rows, columns, -1)
+
+    @property
+    def _resizing(self) -> Resizing | None:
+        size, cropped = self._processor.size, getattr(self._processor, "do_center_crop", False)
+        if "shortest_edge" in size and cropped:
+            return "shortest"
+        return "squash" if "height" in size and not cropped else None
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim); what exceeds the text tower's length is cut. Raises `Misconfigured` without a text tower."""

@@ -7,6 +7,7 @@ from typing import Any
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.batch import batches, joined, pillow
 from retrieval.encoders.folder import identity, pocket, weights_in
+from retrieval.encoders.patches import Patches, extent_of, finer
 from retrieval.errors import Misconfigured
 from retrieval.types import Image
 
@@ -47,6 +48,38 @@ class OpenClipEncoder:
 
     def forward(self, batch: Any) -> Vectors:
         return self._embed(batch, self._model.encode_image)
+
+    @property
+    def sees_places(self) -> bool:
+        """Of vision transformers and timm's models, but those whose own pooling mixes the cells."""
+        visual = self._model.visual
+        timm = hasattr(visual, "trunk") and not hasattr(visual.head, "pool")
+        return timm or (hasattr(visual, "conv1") and getattr(visual, "attn_pool", 0) is None)
+
+    def encode_patches(self, images: Sequence[Image]) -> list[Patches]:
+        """Of each picture its last feature map, each cell of it projected as if it were the whole picture."""
+        height, width = self._model.visual.image_size
+        mode = self._model.visual.preprocess_cfg["resize_mode"]
+        with self._torch.inference_mode():
+            cells = [finer(self.prepared(batch).to(self._device), self._cells) for batch in batches(images)]
+        extents = (extent_of(mode, image.shape[1::-1], (width, height)) for image in images)
+        return [
+            Patches(own, extent) for own, extent in zip((one for part in cells for one in part), extents, strict=True)
+        ]
+
+    def _cells(self, batch: Any) -> Any:
+        """(n, rows, columns, dim) of a batch."""
+        visual = self._model.visual
+        seen = visual.forward_intermediates(batch, indices=1, normalize_intermediates=True, intermediates_only=True)
+        cells = seen["image_intermediates"][-1].permute(0, 2, 3, 1)
+        if not hasattr(visual, "trunk"):
+            return cells @ visual.proj
+        n, rows, columns, width = cells.shape
+        if hasattr(visual.trunk, "num_prefix_tokens"):  # a transformer: pooled over tokens that are all this one
+            alone = cells.reshape(-1, 1, width).expand(-1, 1 + visual.trunk.num_prefix_tokens, -1)
+        else:
+            alone = cells.reshape(-1, width, 1, 1)
+        return visual.head(visual.trunk.forward_head(alone)).reshape(n, rows, columns, -1)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """(n, dim); what exceeds the text tower's length is cut by the tokenizer."""

@@ -1,0 +1,71 @@
+"""Where in the pictures is what the sentences say: by the image encoder's similarity, which draws no outlines.
+
+A sentence gets a region only when it says that something is there and its map has a peak that is clear enough.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from assistant.events import Heat, Located, Place, Region, Sentence
+from assistant.reports.entities import label, named
+from assistant.study import Picture
+from retrieval.encoders.patches import PatchEncoder, sees_places
+from retrieval.places import heat_of, place_of, score_of
+
+if TYPE_CHECKING:
+    from assistant.bench import Bench
+
+CLEAR = 2.5  # standard deviations: see the README of `reports`
+UNABLE = "No regions are shown: the image encoder in use does not tell where in a picture something is seen."
+_PLACELESS = ("No Finding", "Support Devices")
+# What pictures other than radiographs of the chest show; the labeller knows the rest.
+_SEEN = re.compile(
+    r"\b(?:lesions?|ha?emorrhages?|exudates?|microaneurysms?|drusen|retinopathy|maculopathy|cotton[- ]wool spots?"
+    r"|infarct(?:ion)?s?|ha?ematomas?|enhanc(?:ement|ing)|glioma|meningioma|adenoma|cysts?|neovasculari[sz]ation)\b"
+)
+
+
+def says_something_is_there(text: str) -> bool:
+    """Whether a sentence states a finding that has a place: not one that is denied or doubted, and no device."""
+    stated = any(mention.state == "present" and mention.finding not in _PLACELESS for mention in label(text))
+    return stated or any(state == "present" for state, _ in named(text, _SEEN))
+
+
+async def locate(bench: "Bench", sections: Sequence[str]) -> Located | None:
+    """Where the standing sentences of these sections are seen; None where none of them says that something is there."""
+    told = [
+        sentence
+        for sentence in bench.course.standing
+        if sentence.section in sections and sentence.support != "request" and says_something_is_there(sentence.text)
+    ]
+    if not told:
+        return None
+    encoder = bench.assistant.retriever.encoders.image_text
+    if not sees_places(encoder):
+        return Located(note=UNABLE)
+    with bench.course.stage("locate"):
+        found = await to_thread.run_sync(places_of, encoder, bench.course.request.study.pictures, told)
+    bench.course.locate(found.places)
+    return found
+
+
+def places_of(encoder: PatchEncoder, pictures: Sequence[Picture], sentences: Sequence[Sentence]) -> Located:
+    """Of each sentence the place in the picture that shows it best; nothing where that has no clear peak."""
+    texts = encoder.encode_texts([sentence.text for sentence in sentences])
+    seen = encoder.encode_patches([picture.pixels for picture in pictures])
+    sizes = [(picture.pixels.shape[1], picture.pixels.shape[0]) for picture in pictures]
+    places = []
+    for sentence, text in zip(sentences, texts, strict=True):
+        heats = [heat_of(patches, text, size) for patches, size in zip(seen, sizes, strict=True)]
+        best = max(range(len(seen)), key=lambda n: score_of(seen[n], text, heats[n]))
+        place = place_of(heats[best], seen[best].extent, sizes[best])
+        if place.clear >= CLEAR:
+            cells = tuple(tuple(None if c != c else round(c, 4) for c in row) for row in heats[best].tolist())
+            region = Region(picture=best + 1, box=place.box, peak=place.peak)
+            places.append(
+                Place(sentence=sentence.index, region=region, heat=Heat(extent=seen[best].extent, cells=cells))
+            )
+    return Located(places=tuple(places), encoder=encoder.identity)
