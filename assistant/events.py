@@ -132,13 +132,11 @@ class Place(Model):
 
 
 class Located(Model):
-    """The sentences whose place is clear, by the image encoder's similarity, which draws no outlines. `note`: why none
-    is told at all."""
+    """The sentences whose place is clear, by the similarity of this image encoder, which draws no outlines."""
 
     event: Literal["located"] = "located"
     places: tuple[Place, ...] = ()
     encoder: str = ""
-    note: str = ""
 
 
 class Finding(Model):

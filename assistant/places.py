@@ -34,20 +34,23 @@ def says_something_is_there(text: str) -> bool:
     return stated or any(state == "present" for state, _ in named(text, _SEEN))
 
 
-async def locate(bench: "Bench", sections: Sequence[str]) -> Located | None:
-    """Where the standing sentences of these sections are seen; None where none of them says that something is there."""
-    told = [
+def visible(sentences: Sequence[Sentence], sections: Sequence[str]) -> list[Sentence]:
+    """Those of these sections that say that something is there."""
+    return [
         sentence
-        for sentence in bench.course.standing
+        for sentence in sentences
         if sentence.section in sections and sentence.support != "request" and says_something_is_there(sentence.text)
     ]
-    if not told:
-        return None
+
+
+async def locate(bench: "Bench", sentences: Sequence[Sentence]) -> Located:
+    """Where the sentences are seen; the run's own sentences know it from then on. Without a name of an encoder where
+    the one in use can't tell."""
     encoder = bench.assistant.retriever.encoders.image_text
-    if not sees_places(encoder):
-        return Located(note=UNABLE)
+    if not sentences or not sees_places(encoder):
+        return Located()
     with bench.course.stage("locate"):
-        found = await to_thread.run_sync(places_of, encoder, bench.course.request.study.pictures, told)
+        found = await to_thread.run_sync(places_of, encoder, bench.course.request.study.pictures, sentences)
     bench.course.locate(found.places)
     return found
 

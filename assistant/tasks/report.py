@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
-from assistant.places import locate
+from assistant.places import UNABLE, locate, visible
 from assistant.reports.alerts import alerts
 from assistant.reports.checks import Shown, Situation, checked
 from assistant.reports.draft import CheckResult, statement_id
@@ -23,6 +23,7 @@ NO_PRIOR_PICTURES = "No pictures of a prior study are available."
 PRELIMINARY = Finding(
     check="preliminary", message="This is a preliminary draft until a person has signed it.", severity="note"
 )
+NO_REGIONS = Finding(check="no-regions", message=UNABLE, severity="note")
 
 
 def sections(request: ReportRequest) -> tuple[str, ...]:
@@ -88,12 +89,13 @@ async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
         return
     for sentence in await _mended(bench, failed):
         yield sentence
-    located = await locate(bench, _seen_in(bench.course.request))
-    if located:
+    seen = visible(bench.course.standing, _seen_in(bench.course.request))
+    located = await locate(bench, seen)
+    if located.places:
         yield located
     failing = bench.review()
-    if located and located.note:
-        failing.append(Finding(check="no-regions", message=located.note, severity="note"))
+    if seen and not located.encoder:
+        failing.append(NO_REGIONS)
     for finding in failing:
         if finding not in failed:
             yield finding

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from assistant.checks import sides_agree
 from assistant.events import Event, EvidenceItem, Finding, Sentence
-from assistant.places import locate
+from assistant.places import locate, visible
 from assistant.requests import AskRequest
 from assistant.tasks.base import Draft, Task, quoted
 
@@ -28,7 +28,8 @@ def review(_: AskRequest, sentences: Sequence[Sentence]) -> list[Finding]:
 
 async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
     """Where the answer is seen, then the checks."""
-    if located := await locate(bench, SECTIONS[:1]):
+    located = await locate(bench, visible(bench.course.standing, SECTIONS[:1]))
+    if located.places:
         yield located
     for finding in bench.review():
         yield finding

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from assistant.api.app import create_app
 from assistant.api.records import Records
 from assistant.api.schema import STEPS
-from assistant.events import Done, Drafted, Event, Sentence
+from assistant.events import Done, Drafted, Event, Heat, Located, Place, Region, Sentence
 from assistant.reports.drafting import make_draft
 from assistant.requests import ReportRequest, Request
 from assistant.settings import Settings
@@ -30,6 +30,10 @@ class Drafting(FakeAssistant):
         said = [Sentence(index=i, section=name, text=text, support="image") for i, (name, text) in enumerate(SAID)]
         for sentence in said:
             yield sentence
+        heat = Heat(extent=(0, 0, 64, 48), cells=((0.1, 0.2), (0.3, 0.7)))
+        place = Place(sentence=1, region=Region(picture=1, box=(32, 24, 64, 48), peak=(48, 36)), heat=heat)
+        yield Located(places=(place,), encoder="fake")
+        said[1] = said[1].model_copy(update={"region": place.region})
         draft = make_draft(request.template, said).model_copy(update={"identity": IDENTITY})
         yield Drafted(draft=draft)
         yield Done(status="answered", answer="…", identity=IDENTITY, timings={"total": 0.1})
@@ -118,6 +122,25 @@ def test_a_report_is_its_users_alone_and_signed_by_a_named_user(
         mine = drafted(local)["id"]
         assert send(local, mine, "/sign", 1, {"name": "Jane Doe"}).status_code == 403
         assert local.get(f"/v1/reports/{mine}").json()["status"] == "draft"
+
+
+def test_where_a_statement_is_seen_is_a_picture_for_its_user(ann: TestClient) -> None:
+    report = drafted(ann)
+    mine = [f"/v1/{kind}/statements/s2/overlay" for kind in (f"reports/{report['id']}", f"runs/{report['run']}")]
+    for path in mine:
+        shown = ann.get(path)
+        assert (shown.status_code, shown.headers["content-type"]) == (200, "image/png")
+        assert shown.content.startswith(b"\x89PNG")
+        assert ann.get(path.replace("s2", "s1")).status_code == 404
+        assert ann.get(path.replace("s2", "s99")).status_code == 404
+    new = edited(ann, report)
+    assert ann.get(mine[0]).status_code == 404  # a person's words
+    assert new["draft"] != report["draft"]
+    ann.headers["Authorization"] = "Bearer token-of-bob"
+    assert [ann.get(path).status_code for path in mine] == [404, 404]
+    ann.headers["Authorization"] = "Bearer token-of-ann"
+    ann.delete(f"/v1/studies/{report['study']}")
+    assert [ann.get(path).status_code for path in mine] == [404, 404]
 
 
 def test_tuning_reads_signed_reports_with_consent_only(ann: TestClient, two_users: Settings) -> None:
