@@ -16,7 +16,7 @@ from retrieval.types import Image
 
 Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture
 Resizing = Literal["squash", "shortest", "longest"]  # as open_clip calls them: stretch, crop the rest, pad the rest
-FINE = 16  # cells a side, at least: a coarser grid is shifted and looked at again
+FINE = 10  # cells a side, at least: a coarser grid is shifted and looked at again
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -65,7 +65,7 @@ async def scored(benchmark: Pointing, item: PointingItem, where: np.ndarray, hom
 @pytest.mark.anyio
 async def test_maps_with_known_faults(tmp_path: Path) -> None:
     benchmark = Pointing()
-    item = next(i for i in benchmark.items(20, 0) if i.truth["finding"] == "consolidation")
+    item = next(i for i in benchmark.items(80, 0) if i.truth["finding"] == "consolidation")
     mask = item.mask()
     right = await scored(benchmark, item, mask, tmp_path / "right")
     assert (right["hit"], right["nearby"], right["shown"], right["hit_shown"]) == (True, True, True, True)
@@ -87,7 +87,7 @@ def figures_of_scores(benchmark: Pointing, scores: list[dict[str, float]]) -> di
 
 
 def test_nearby_is_within_fifteen_of_512_pixels() -> None:
-    item = next(i for i in Pointing().items(20, 0) if i.truth["finding"] == "consolidation")
+    item = next(i for i in Pointing().items(80, 0) if i.truth["finding"] == "consolidation")
     rows, columns = np.nonzero(item.mask())
     left = int(columns.min())
     row = int(rows[columns == left][0])
