@@ -214,18 +214,17 @@ class SampleMaker:
         facts, sides = self.facts[index], self._sides(index, rng)
         evidence, _ = self._evidence([f["kind"] for f in facts["findings"]], index, rng)
         truth, before = Truth.of(facts), self.facts[index - 1] if facts["kind"] == "current" else None
-        sought = (
-            [str(kind) for kind in rng.permutation(list(TERMS))[: rng.integers(1, 3)]] if rng.random() < 0.4 else []
-        )
+        terms, wanted = list(TERMS.items()), int(rng.integers(1, 3)) if rng.random() < 0.4 else 0
+        sought = dict(terms[n] for n in rng.permutation(len(terms))[:wanted])
         request = ReportRequest(
             study=_study(facts, sides, rng),
             prior=_study(before, sides, rng) if before else None,
             prior_report=case_text(before) if before and rng.random() < 0.4 else "",
-            indication=_pick(_INDICATIONS, rng).format(" or ".join(TERMS[kind] for kind in sought)) if sought else "",
+            indication=_pick(_INDICATIONS, rng).format(" or ".join(sought.values())) if sought else "",
             history=history(truth, rng) if rng.random() < 0.3 else "",
         )
         comparison = compare(truth.changes) if before else ""
-        told = organs(truth.findings, truth.devices, facts["view"], truth.fault, comparison, sought)
+        told = organs(truth.findings, truth.devices, facts["view"], truth.fault, comparison, tuple(sought))
         return sample_of(request, evidence, [("", "\n".join(_report_lines(told, sides)))])
 
     def diagnosis(self, index: int, rng: np.random.Generator) -> Sample:
@@ -254,8 +253,8 @@ class SampleMaker:
             for one in (one for checklist in criteria(truth, told).values() for one in checklist):
                 pools[one.state].append(one.text)
         else:
-            for text, state in card_criteria(truth, facts["view"]):
-                pools[state].append(text)
+            for text, decided in card_criteria(truth, facts["view"]):
+                pools[decided].append(text)
         said = []
         for n in range(turns):
             state = _pick([state for state, pool in pools.items() if pool], rng)
