@@ -1,11 +1,9 @@
 """The pocket vision-language model, from scratch: a small Qwen2-VL that loads unchanged in transformers and vLLM.
 
-Three stages. (1) The vision tower learns to see (`vision`), and its output is centred and scaled, since the language
-model otherwise sees the same token everywhere. (2) The language model learns to copy: heads that continue what stood
-before form within a few hundred steps of random words said twice (Olsson et al. 2022, "In-context Learning and
-Induction Heads"), and don't within thousands of passages. (3) It learns to answer, several questions a sample, in the
-prompts that serving will send (`lessons`), while the tower rests. Words that carry a finding weigh more than those that
-every answer shares.
+Two stages. (1) The vision tower learns to see (`vision`), and its output is centred and scaled, since the language
+model otherwise sees the same token everywhere. (2) The language model learns to answer, several questions a sample, in
+the prompts that serving will send (`lessons`), while the tower rests. Words that carry a finding weigh more than those
+that every answer shares. Among the lessons stand steps of pure copying (`Reader.copying_loss`).
 """
 
 import json
@@ -34,6 +32,7 @@ TELLING_WEIGHT = 6.0
 READ_AFTER = 2  # layers of the language model
 READ_WEIGHT = 0.5
 END = "<|im_end|>"
+COPYING = 0.15  # share of the steps
 SAID_TWICE, BETWEEN = (12, 56), (0, 40)  # words; drawn anew for a batch, or their distance would be learnt instead
 VOCABULARY, ROUNDS = 4096, 300
 TELLING = (
@@ -138,8 +137,16 @@ class Reader:
             last.bias.copy_((last.bias - mean) * scale)
         self.tower.requires_grad_(False)  # the answers' loss tells it little, and would wash out what it knows
 
+    def loss(self, lessons: Lessons, n: int) -> Any:
+        """Of a step of stage 2: `n` samples answered, or random words copied."""
+        if lessons.rng.random() < COPYING:
+            return self.copying_loss(lessons.rng, 2 * n)
+        return self.answering_loss(lessons.draw(n))
+
     def copying_loss(self, rng: np.random.Generator, n: int) -> Any:
-        """Mean negative log-likelihood of random words said for the second time; others stand between."""
+        """Mean negative log-likelihood of random words said for the second time; others stand between. Heads that
+        continue what stood before are what reading a passage rests on (Olsson et al. 2022, "In-context Learning and
+        Induction Heads")."""
         import torch
         from torch.nn.functional import cross_entropy
 

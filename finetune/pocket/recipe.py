@@ -1,7 +1,7 @@
 """`consult train pocket`: everything that ships, from data to model card, in one command that goes on after a kill.
 
-The order: phantoms are rendered, real pictures read; the vision tower learns to see, the language model to copy and
-to answer; the image–text encoder and the passage encoder learn; thresholds and calibration are set on phantoms that
+The order: phantoms are rendered, real pictures read; the vision tower learns to see, the language model to
+answer; the image–text encoder and the passage encoder learn; thresholds and calibration are set on phantoms that
 taught nothing.
 What is done lies in the work folder, so that the same command takes it from there.
 """
@@ -40,7 +40,6 @@ class Recipe:
     phantoms: int = 20_000  # seeds; a pair is two films
     validation: int = 300
     vision: tuple[int, int, float] = (6000, 32, 1.2e-3)
-    copying: tuple[int, int, float] = (500, 32, 1.2e-3)
     language: tuple[int, int, float] = (3000, 10, 1.2e-3)
     image_text: tuple[int, int, float] = (1600, 48, 1.5e-3)
     passages: tuple[int, int, float] = (800, 64, 2e-3)
@@ -54,8 +53,8 @@ class Recipe:
 
         return replace(
             self, phantoms=max(64, round(self.phantoms * by)), validation=max(48, round(self.validation * by)),
-            vision=less(self.vision), copying=less(self.copying), language=less(self.language),
-            image_text=less(self.image_text), passages=less(self.passages),
+            vision=less(self.vision), language=less(self.language), image_text=less(self.image_text),
+            passages=less(self.passages),
         )  # fmt: skip
 
 
@@ -139,21 +138,17 @@ class School:
         return reader
 
     def reader(self) -> language.Reader:
-        """Stages 1 to 3: the vision-language model."""
+        """Stages 1 and 2: the vision-language model."""
         lessons = Lessons(self.pictures(language.SIDE, 2), cards(CARD_FOLDER))
         reader, examined = self.seeing(lessons), self.examined()
-        rng = np.random.default_rng([self.recipe.seed, 5])
-        self._stage("copying", {"model": reader.model}, rng).run(
-            lambda: reader.copying_loss(rng, self.recipe.copying[1])
-        )
         self._stage("language", {"model": reader.model, "read": reader.read}, lessons.rng).run(
-            lambda: reader.answering_loss(lessons.draw(self.recipe.language[1])),
+            lambda: reader.loss(lessons, self.recipe.language[1]),
             lambda: language.judged(reader, examined),
         )
         return reader
 
     def matcher(self, out: Path) -> image_text.Matcher:
-        """Stage 4: the image–text encoder, with its domains and curves written to `out`."""
+        """Stage 3: the image–text encoder, with its domains and curves written to `out`."""
         import torch
 
         torch.manual_seed(self.recipe.seed)
@@ -195,8 +190,7 @@ class School:
             matcher = image_text.Matcher(*image_text.build(texts, Path(folder)), small, lessons.maker.cards)
         losses: dict[str, Callable[[int], Any]] = {
             "vision": lambda n: reader.seeing_loss(pictures.draw(n)),
-            "copying": lambda n: reader.copying_loss(pictures.rng, n),
-            "language": lambda n: reader.answering_loss(lessons.draw(n)),
+            "language": lambda n: reader.loss(lessons, n),
             "image_text": lambda n: matcher.loss(small.draw(n)),
         }
         for name, loss_of in losses.items():
@@ -224,7 +218,7 @@ class School:
     def cards(self, out: Path, exam: Path | None) -> None:
         """Model cards beside the weights; `exam` a folder of `consult eval`, sat with these weights."""
         sources = ["phantoms", "cards", *self.sources]
-        stages = [("vision", "tower"), ("copying", "copying"), ("language", "language model")]
+        stages = [("vision", "tower"), ("language", "language model")]
         what = [
             ("architecture", "Qwen2-VL from scratch; loads unchanged in transformers and vLLM"),
             (
