@@ -117,10 +117,10 @@ class StudyRecords:
             raise NotFound("There is no such picture.")
         return self._path(row["sha256"])
 
-    def load(self, user: str, id_: str) -> Study:
-        """The study with its pixels, as the readers made it."""
+    def load(self, user: str, id_: str, *, pixels: bool = True) -> Study:
+        """The study as the readers made it; without `pixels` its pictures are black, and no file is read."""
         row = self.study(user, id_)
-        pictures = tuple(_restored(self._path(meta["sha256"]), meta) for meta in row.pictures)
+        pictures = tuple(_restored(self._path(meta["sha256"]), meta, pixels) for meta in row.pictures)
         return Study(pictures=pictures, patient=row.patient, warnings=row.warnings)
 
     def runs_of(self, study: str) -> list[str]:
@@ -196,9 +196,9 @@ def _described(picture: Picture) -> str:
     })  # fmt: skip
 
 
-def _restored(path: Path, meta: dict[str, Any]) -> Picture:
+def _restored(path: Path, meta: dict[str, Any], pixels: bool) -> Picture:
     return Picture(
-        pixels=pixels_of(path),
+        pixels=pixels_of(path) if pixels else np.broadcast_to(np.uint8(0), (meta["height"], meta["width"])),
         modality=meta["modality"],
         view=meta["view"],
         orientation=Orientation(**meta["orientation"]) if meta["orientation"] else None,

@@ -13,11 +13,13 @@ from assistant.api.app import create_app
 from assistant.api.records import Records
 from assistant.api.schema import STEPS
 from assistant.events import Done, Drafted, Event, Sentence
+from assistant.reports.checks import checked
 from assistant.reports.drafting import make_draft
 from assistant.requests import ReportRequest, Request
 from assistant.settings import Settings
+from assistant.tasks.report import situation_of
 from retrieval.db import FILE, connect, migrate
-from tests.assistant.api.conftest import IDENTITY, SECRET, FakeAssistant, client_of, ended, start, upload
+from tests.assistant.api.conftest import IDENTITY, SECRET, FakeAssistant, client_of, ended, png, start, upload
 from tests.assistant.imaging.make import dataset, saved
 
 SAID = [("technique", "PA view."), ("pleura", "Left effusion."), ("heart", "Normal heart."), ("impression", "Fluid.")]
@@ -30,8 +32,8 @@ class Drafting(FakeAssistant):
         said = [Sentence(index=i, section=name, text=text, support="image") for i, (name, text) in enumerate(SAID)]
         for sentence in said:
             yield sentence
-        draft = make_draft(request.template, said).model_copy(update={"identity": IDENTITY})
-        yield Drafted(draft=draft)
+        draft = checked(make_draft(request.template, said), situation_of(request))
+        yield Drafted(draft=draft.model_copy(update={"identity": IDENTITY}))
         yield Done(status="answered", answer="…", identity=IDENTITY, timings={"total": 0.1})
 
 
@@ -41,8 +43,8 @@ def ann(two_users: Settings) -> Iterator[TestClient]:
         yield client
 
 
-def drafted(client: TestClient, data: bytes | None = None) -> dict[str, Any]:
-    study = upload(client, data)
+def drafted(client: TestClient, data: bytes | None = None, **form: str) -> dict[str, Any]:
+    study = upload(client, data, **form)
     run = client.post("/v1/runs", json={"task": "report", "study": study}).json()["id"]
     ended(client, run)
     answer = client.post("/v1/reports", json={"run": run})
@@ -93,6 +95,62 @@ def test_the_life_of_a_report(ann: TestClient, two_users: Settings) -> None:
     assert amended["draft"] == report["draft"]  # the model's words again: its evidence again
     assert [i["id"] for i in ann.get("/v1/reports", params={"status": "amended"}).json()["items"]] == [report["id"]]
     assert ann.get("/v1/reports", params={"status": "draft"}).json()["items"] == []
+
+
+def reworded(client: TestClient, report: dict[str, Any], **words: str) -> dict[str, Any]:
+    """The report with other words in the first sentence of these sections."""
+    sections = {section["name"]: section for section in lines(report)}
+    for name, text in words.items():
+        sections[name]["statements"] = [{"text": text}, *sections[name]["statements"][1:]]
+    answer = send(client, report["id"], "", report["version"], {"sections": list(sections.values())}, "PUT")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def found(report: dict[str, Any]) -> set[str]:
+    return {check["message"] for check in report["draft"]["checks"]}
+
+
+def test_an_edit_is_checked_at_once(ann: TestClient) -> None:
+    report = drafted(ann, standard_display="true")
+    left_out, lungs = "Pleural effusion: not in the impression.", "The draft does not say: the section Lungs."
+    other_side = "Pleural effusion: right in the impression, left in the findings."
+    change = "A change is stated, and the request has no prior study."
+    assert {left_out, lungs} <= found(report)
+    wrong = reworded(ann, report, impression="Right pleural effusion.", lungs="The nodule has grown.")
+    assert found(wrong) >= (found(report) | {other_side, change}) - {left_out, lungs}
+    assert found(wrong).isdisjoint({left_out, lungs})
+    mended = reworded(ann, wrong, impression="Left pleural effusion.", lungs="There is no nodule or consolidation.")
+    assert found(mended) == found(report) - {left_out, lungs}
+    raised = reworded(ann, mended, pleura="Left effusion and a right pneumothorax.")
+    assert [alert["kind"] for alert in raised["draft"]["alerts"]] == ["pneumothorax"]
+    assert reworded(ann, raised, pleura="Left effusion.")["draft"]["alerts"] == []
+
+
+def test_a_signed_report_says_with_which_failed_checks_it_was_signed(ann: TestClient) -> None:
+    first = drafted(ann, standard_display="true")
+    wrong = reworded(ann, first, impression="Right pleural effusion.")
+    signed = send(ann, wrong["id"], "/sign", 2, {}).json()
+    assert signed["draft"]["checks"] == wrong["draft"]["checks"]
+    text = ann.get(f"/v1/reports/{wrong['id']}/export", params={"format": "text"}).text
+    assert "Check: Pleural effusion: right in the impression, left in the findings." in text.splitlines()
+    body = {"sections": lines(first), "reason": "The wrong side."}
+    amended = send(ann, wrong["id"], "/amend", 3, body).json()
+    assert found(amended) == found(first) != found(signed)
+    assert found(ann.get(f"/v1/reports/{wrong['id']}/versions/3").json()) == found(signed)
+
+
+def test_a_prior_study_brings_its_newest_signed_report(ann: TestClient) -> None:
+    before, now = drafted(ann), upload(ann, png(30))
+
+    def told() -> str:
+        body = {"task": "report", "study": now, "prior": before["study"]}
+        return str(ended(ann, ann.post("/v1/runs", json=body).json()["id"])["request"]["prior_report"])
+
+    assert told() == ""  # nobody has signed it
+    reworded(ann, before, heart="Large heart.")
+    send(ann, before["id"], "/sign", 2, {})
+    assert told() == "Findings: Left effusion. Large heart. Impression: Fluid."
 
 
 def test_two_editors_cannot_overwrite_each_other(ann: TestClient) -> None:
