@@ -38,7 +38,9 @@ class ReportBody(RunBody):
     template: str = Field(default="chest", description="chest, brain_mr, fundus, free or one of this installation's")
     indication: str = ""
     history: str = ""
-    prior_report: str = ""
+    prior_report: str = Field(
+        default="", description="when not given: that of `prior_case`, or the newest signed one of `prior`"
+    )
 
 
 class DiagnoseBody(RunBody):
