@@ -3,6 +3,7 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -207,13 +208,46 @@ def test_only_a_finished_report_run_makes_a_report_and_only_one(ann: TestClient)
     assert ann.post("/v1/reports", json={"run": run}).status_code == 422
 
 
-def test_deleting_a_study_deletes_reports_versions_and_edits(ann: TestClient, two_users: Settings) -> None:
-    report = drafted(ann)
-    edited(ann, report)
-    assert ann.delete(f"/v1/studies/{report['study']}").status_code == 204
+def test_of_a_deleted_study_nothing_is_left_but_who_did_what(ann: TestClient, two_users: Settings) -> None:
+    """No row, no file, no bytes on pages that SQLite has freed: neither of it nor of what compared with it."""
+    before = _told_in_secret(ann, upload(ann, saved(dataset(PatientName=SECRET, PatientID="MRN-777"))))
+    _told_in_secret(ann, upload(ann, png(30)), prior=before["study"])
+    other = drafted(ann, png(60))
+    left = {path.name for path in (two_users.home / "studies").iterdir()}
+    assert _found(two_users.home, SECRET, "MRN-777") != []
+    assert ann.delete(f"/v1/studies/{before['study']}").status_code == 204
     with closing(sqlite3.connect(two_users.home / FILE)) as db:
-        for table in ("reports", "report_versions", "report_edits", "runs", "events"):
-            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+        (audit,) = {row[0] for row in db.execute("SELECT DISTINCT object FROM audit WHERE action = 'study.delete'")}
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        holding = [
+            t for t in tables if t != "audit" and before["study"] in str(db.execute(f"SELECT * FROM {t}").fetchall())
+        ]
+        reports = db.execute("SELECT id FROM reports").fetchall()
+        versions = db.execute("SELECT DISTINCT report FROM report_versions").fetchall()
+        edits = db.execute("SELECT * FROM report_edits").fetchall()
+    assert (audit, holding, reports, versions, edits) == (before["study"], [], [(other["id"],)], [(other["id"],)], [])
+    assert len(left - {path.name for path in (two_users.home / "studies").iterdir()}) == 1
+    assert _found(two_users.home, SECRET, "MRN-777") == []
+
+
+def _told_in_secret(client: TestClient, study: str, **more: str) -> dict[str, Any]:
+    """A signed report, amended, of a study; every text of a person's holds the secret."""
+    told = {"indication": SECRET, "history": SECRET, "prior_report": SECRET}
+    body = {"task": "report", "study": study, **told, **more}
+    run = client.post("/v1/runs", json=body, headers={"Idempotency-Key": study}).json()["id"]
+    ended(client, run)
+    report = client.post("/v1/reports", json={"run": run}).json()
+    new = reworded(client, report, heart=SECRET)
+    send(client, report["id"], "/sign", 2, {"name": SECRET})
+    answer = send(client, report["id"], "/amend", 3, {"sections": lines(new), "reason": SECRET})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def _found(home: Path, *secrets: str) -> list[str]:
+    """The files that hold one of them."""
+    files = [path for path in home.rglob("*") if path.is_file()]
+    return [path.name for path in files for secret in secrets if secret.encode() in path.read_bytes()]
 
 
 def test_exports_leave_preliminary_until_signed(ann: TestClient) -> None:
