@@ -31,7 +31,7 @@ from assistant.api.report_shapes import (
 )
 from assistant.api.results import parse
 from assistant.api.run_routes import check_lengths
-from assistant.api.shapes import ProblemOut
+from assistant.api.shapes import RUN_ID, ProblemOut
 from assistant.api.study_records import now
 from assistant.errors import BadInput, Forbidden, VersionNeeded, WrongState
 from assistant.exchange.document import FORMATS, Document, Format, export
@@ -41,13 +41,12 @@ from assistant.reports.drafting import draft_of
 from assistant.reports.life import Line, Status, check_signable, check_step, compare, revised
 
 router = APIRouter(prefix="/v1/reports", tags=["Reports"])
-_RUN = "9f0c2a4c5d7e4c0fb5a3d9f1a6b7c8d9"
 _SECTIONS = [
     {"name": "pleura", "statements": [{"id": "s2", "text": "Small left pleural effusion."}]},
     {"name": "impression", "statements": [{"text": "Small left pleural effusion, new."}]},
 ]
 _BODIES: dict[str, dict[str, Any]] = {
-    "create": {"from a run": {"value": {"run": _RUN}}},
+    "create": {"from a run": {"value": {"run": RUN_ID}}},
     "revise": {"a sentence changed, one added, the others deleted": {"value": {"sections": _SECTIONS}}},
     "sign": {"by name": {"value": {"name": "Jane Doe"}}},
     "amend": {"a correction": {"value": {
@@ -61,6 +60,9 @@ _GUARDED: dict[int | str, dict[str, Any]] = {
 }
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind.media_type.partition(";")[0]: {} for kind in FORMATS.values()}}
+}
+_FILES[200]["content"][FORMATS["fhir"].media_type] = {
+    "example": {"resourceType": "DiagnosticReport", "status": "preliminary", "result": [{"reference": "#finding-s2"}]}
 }
 
 

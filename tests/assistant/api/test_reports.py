@@ -277,24 +277,6 @@ def test_a_study_without_dicom_identifiers_has_no_dicom_report(ann: TestClient) 
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:consult:bad-input")
 
 
-def test_the_examples_of_the_description_work(ann: TestClient) -> None:
-    paths = ann.get("/openapi.json").json()["paths"]
-
-    def example(path: str, verb: str) -> Any:
-        (shown,) = paths[path][verb]["requestBody"]["content"]["application/json"]["examples"].values()
-        return shown["value"]
-
-    base = "/v1/reports/{report_id}"
-    report = drafted(ann)
-    made = ann.post("/v1/reports", json={**example("/v1/reports", "post"), "run": report["run"]})
-    assert made.status_code == 200
-    id_ = report["id"]
-    assert send(ann, id_, "", 1, example(base, "put"), "PUT").status_code == 200
-    assert send(ann, id_, "/sign", 2, example(f"{base}/sign", "post")).status_code == 200
-    assert send(ann, id_, "/amend", 3, example(f"{base}/amend", "post")).status_code == 200
-    assert ann.put(f"/v1/reports/{id_}/consent", json=example(f"{base}/consent", "put")).status_code == 200
-
-
 def test_a_home_of_the_version_before_is_taken_forward(settings: Settings) -> None:
     with closing(connect(settings.home)) as db:
         migrate(db, "api", STEPS[:1])
