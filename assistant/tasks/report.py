@@ -1,13 +1,12 @@
 """Report drafting: a preliminary report by the sections of a template, from pictures, indication and prior."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
-from assistant.reports.alerts import alerts
 from assistant.reports.checks import Shown, Situation, checked
-from assistant.reports.draft import CheckResult, statement_id
 from assistant.reports.draft import Draft as Report
+from assistant.reports.draft import statement_id
 from assistant.reports.drafting import make_draft
 from assistant.reports.template import COMPARISON
 from assistant.requests import ReportRequest
@@ -86,11 +85,10 @@ async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
         return
     for sentence in await _mended(bench, failed):
         yield sentence
-    failing = bench.review()
-    for finding in failing:
+    for finding in bench.review():
         if finding not in failed:
             yield finding
-    yield Drafted(draft=_report(bench, failing))
+    yield Drafted(draft=_report(bench))
 
 
 async def _mended(bench: "Bench", found: Sequence[Finding]) -> list[Sentence]:
@@ -121,23 +119,15 @@ def repair(sentences: Sequence[Sentence], failed: Sequence[Finding]) -> str:
     return "\n".join(("These checks failed:", *lines, "Write only the corrected and the missing lines."))
 
 
-def _report(bench: "Bench", findings: Sequence[Finding]) -> Report:
-    course = bench.course
-    checks = tuple(
-        CheckResult(
-            check=one.check,
-            severity=one.severity,
-            message=one.message,
-            statements=tuple(map(statement_id, one.sentences)),
-        )
-        for one in findings
-    )
+def _report(bench: "Bench") -> Report:
+    course, request = bench.course, bench.course.request
+    assert isinstance(request, ReportRequest)
     gone = [sentence for sentence in course.sentences if sentence.index in course.superseded]
-    whole = _drafted(course.request, course.standing, gone)
-    return whole.model_copy(update={"checks": checks, "alerts": alerts(whole), "identity": bench.identity})
+    whole = checked(_drafted(request, course.standing, gone), situation_of(request))
+    return whole.model_copy(update={"identity": bench.identity})
 
 
-def _drafted(request: Any, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:
+def _drafted(request: ReportRequest, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:
     return make_draft(
         request.template, sentences, superseded, indication=request.indication, prior=request.prior is not None
     )
