@@ -3,7 +3,7 @@
 Two stages. (1) The vision tower learns to see (`vision`), and its output is centred and scaled, since the language
 model otherwise sees the same token everywhere. (2) The language model learns to answer, several questions a sample, in
 the prompts that serving will send (`lessons`), while the tower rests. Words that carry a finding weigh more than those
-that every answer shares. Among the lessons stand steps of pure copying (`Reader.copying_loss`).
+that every answer shares.
 """
 
 import json
@@ -20,7 +20,7 @@ from finetune.pocket.material import Card, case_text
 from finetune.pocket.phantoms import PhantomSet
 from finetune.pocket.stage import device
 from finetune.pocket.targets import NAMES
-from finetune.pocket.tokenizer import CHAT_TEMPLATE, CHAT_TOKENS
+from finetune.pocket.tokenizer import CHAT_TEMPLATE
 from finetune.pocket.tower import see
 from finetune.pocket.vision import Batch, Pictures, readers, seeing_loss
 
@@ -32,8 +32,6 @@ TELLING_WEIGHT = 6.0
 READ_AFTER = 2  # layers of the language model
 READ_WEIGHT = 0.5
 END = "<|im_end|>"
-COPYING = 0.15  # share of the steps
-SAID_TWICE, BETWEEN = (12, 56), (0, 40)  # words; drawn anew for a batch, or their distance would be learnt instead
 VOCABULARY, ROUNDS = 4096, 300
 TELLING = (
     "Yes", "No", "left", "right", "Left", "Right", "upper", "middle", "lower", "Upper", "Middle", "Lower", "small",
@@ -136,27 +134,6 @@ class Reader:
             last.weight.mul_(scale[:, None])
             last.bias.copy_((last.bias - mean) * scale)
         self.tower.requires_grad_(False)  # the answers' loss tells it little, and would wash out what it knows
-
-    def loss(self, lessons: Lessons, n: int) -> Any:
-        """Of a step of stage 2: `n` samples answered, or random words copied."""
-        if lessons.rng.random() < COPYING:
-            return self.copying_loss(lessons.rng, 2 * n)
-        return self.answering_loss(lessons.draw(n))
-
-    def copying_loss(self, rng: np.random.Generator, n: int) -> Any:
-        """Mean negative log-likelihood of random words said for the second time; others stand between. Heads that
-        continue what stood before are what reading a passage rests on (Olsson et al. 2022, "In-context Learning and
-        Induction Heads")."""
-        import torch
-        from torch.nn.functional import cross_entropy
-
-        length, gap = int(rng.integers(*SAID_TWICE)), int(rng.integers(*BETWEEN))
-        words = torch.from_numpy(rng.integers(len(CHAT_TOKENS), len(self.processor.tokenizer), (n, length + gap)))
-        ids = torch.cat([words, words[:, :length]], dim=1).to(device())
-        inner = self.model.model.language_model
-        last = inner(inputs_embeds=inner.embed_tokens(ids), use_cache=False).last_hidden_state
-        told = self.model.lm_head(last[:, length + gap : -1]).float()  # the first of them can't be known
-        return cross_entropy(told.flatten(0, 1), ids[:, length + gap + 1 :].flatten())
 
     def answering_loss(self, lesson: Lesson) -> Any:
         """Mean negative log-likelihood of the answers' tokens, telling words counted `TELLING_WEIGHT` times; and, where

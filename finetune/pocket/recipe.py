@@ -1,8 +1,7 @@
 """`consult train pocket`: everything that ships, from data to model card, in one command that goes on after a kill.
 
-The order: phantoms are rendered, real pictures read; the vision tower learns to see, the language model to
-answer; the image–text encoder and the passage encoder learn; thresholds and calibration are set on phantoms that
-taught nothing.
+The order: phantoms are rendered, real pictures read; the vision tower learns to see, the language model to answer; the
+image–text encoder and the passage encoder learn; thresholds and calibration are set on phantoms that taught nothing.
 What is done lies in the work folder, so that the same command takes it from there.
 """
 
@@ -40,7 +39,7 @@ class Recipe:
     phantoms: int = 20_000  # seeds; a pair is two films
     validation: int = 300
     vision: tuple[int, int, float] = (6000, 32, 1.2e-3)
-    language: tuple[int, int, float] = (3000, 10, 1.2e-3)
+    language: tuple[int, int, float] = (2000, 10, 1.2e-3)
     image_text: tuple[int, int, float] = (1600, 48, 1.5e-3)
     passages: tuple[int, int, float] = (800, 64, 2e-3)
     seed: int = 1
@@ -142,7 +141,7 @@ class School:
         lessons = Lessons(self.pictures(language.SIDE, 2), cards(CARD_FOLDER))
         reader, examined = self.seeing(lessons), self.examined()
         self._stage("language", {"model": reader.model, "read": reader.read}, lessons.rng).run(
-            lambda: reader.loss(lessons, self.recipe.language[1]),
+            lambda: reader.answering_loss(lessons.draw(self.recipe.language[1])),
             lambda: language.judged(reader, examined),
         )
         return reader
@@ -190,7 +189,7 @@ class School:
             matcher = image_text.Matcher(*image_text.build(texts, Path(folder)), small, lessons.maker.cards)
         losses: dict[str, Callable[[int], Any]] = {
             "vision": lambda n: reader.seeing_loss(pictures.draw(n)),
-            "language": lambda n: reader.loss(lessons, n),
+            "language": lambda n: reader.answering_loss(lessons.draw(n)),
             "image_text": lambda n: matcher.loss(small.draw(n)),
         }
         for name, loss_of in losses.items():
