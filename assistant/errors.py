@@ -5,12 +5,17 @@ from retrieval.errors import BadInput, Busy, ConsultError, EncoderMismatch, Misc
 __all__ = [
     "BadInput", "Busy", "ConsultError", "EncoderMismatch", "EngineDown", "EngineNonsense", "Forbidden", "Misconfigured",
     "NotFound", "PatientMismatch", "QueueFull", "StaleVersion", "TooLarge", "Unauthorized", "Unavailable",
+    "UnknownTemplate",
     "UnreadablePicture", "VersionNeeded", "WorkerDied", "WrongState",
 ]  # fmt: skip
 
 
 class UnreadablePicture(BadInput):
     type = "unreadable-picture"
+
+
+class UnknownTemplate(BadInput):
+    type = "unknown-template"
 
 
 class PatientMismatch(BadInput):

@@ -2,11 +2,12 @@
 any model is loaded.
 
 A line: `image` (a path below the file's folder, or a list), `task`, and what the task needs: ask `question` and
-`answer`; report `report` (an object of sections) with `indication` and `prior_report`; diagnose `answer` with
-`history`, `laboratory` and `candidates`; criteria `criterion`, `history` and as `answer` met, contradicted or unknown.
-Where known: `prior` (pictures of an earlier study), `earlier` ([question, answer] pairs), `patient`, `split` (train or
-val), `modality`, `view`, `standard_display` (the patient's right is on the picture's left), `cites` (what a passage
-`says`, learnt where one of this `document`, and `section`, was retrieved), `seed` and `family` of a synthetic study.
+`answer`; report `report` (an object of the sections of its `template`) with `indication` and `prior_report`; diagnose
+`answer` with `history`, `laboratory` and `candidates`; criteria `criterion`, `history` and as `answer` met,
+contradicted or unknown. Where known: `prior` (pictures of an earlier study), `earlier` ([question, answer] pairs),
+`patient`, `split` (train or val), `modality`, `view`, `standard_display` (the patient's right is on the picture's
+left), `cites` (what a passage `says`, learnt where one of this `document`, and `section`, was retrieved), `seed` and
+`family` of a synthetic study.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from assistant.errors import BadInput
 from assistant.identity import patient_named
 from assistant.imaging import read_study
 from assistant.prompting import situation_of
-from assistant.reports.template import built_in
+from assistant.reports.template import BUILT_IN, built_in
 from assistant.requests import Request
 from assistant.study import Study
 from assistant.tasks.diagnosis import SECTIONS as DIAGNOSIS_SECTIONS
@@ -41,9 +42,7 @@ from retrieval.embed import Progress, no_progress
 TaskName = Literal["ask", "report", "diagnose", "criteria"]
 Split = Literal["train", "val"]
 Report = Callable[[Problem], None]
-SECTIONS = {
-    "ask": ANSWER, "report": built_in("chest").parsed(), "diagnose": DIAGNOSIS_SECTIONS, "criteria": ANSWER,
-}  # fmt: skip
+TEMPLATES = sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
 NEEDED = {
     "ask": ("question", "answer"), "report": ("report",), "diagnose": ("answer",), "criteria": ("criterion", "answer"),
 }  # fmt: skip
@@ -76,6 +75,7 @@ class Line(_Strict):
     history: str = ""
     indication: str = ""
     prior_report: str = ""
+    template: str = "chest"
     laboratory: dict[str, str] = {}
     candidates: list[str] = []
     earlier: list[tuple[str, str]] = []
@@ -96,6 +96,13 @@ class Line(_Strict):
         if self.report:
             return "\n".join(f"[{name}] {text}" for name, text in self.report.items() if text.strip())
         return self.answer if isinstance(self.answer, str) else "\n".join(self.answer)
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """What may stand in brackets before its sentences; `assistant.lines.parse` wants them."""
+        if self.task == "report":
+            return built_in(self.template).parsed()
+        return DIAGNOSIS_SECTIONS if self.task == "diagnose" else ANSWER
 
     @property
     def phantoms(self) -> tuple[Seeds, ...]:
@@ -163,10 +170,12 @@ def wrong_with(line: Line) -> Iterator[str]:
         value = line.said if name in ("answer", "report") else getattr(line, name)
         if not value.strip():
             yield f"its {name} is empty"
-    sections = SECTIONS[line.task]
-    strange = {name.lower() for name in _SECTION.findall(line.said)} - {*sections, "image"}
+    if line.template not in TEMPLATES:
+        yield f"unknown template {line.template!r}; known are {', '.join(TEMPLATES)}"
+        return
+    strange = {name.lower() for name in _SECTION.findall(line.said)} - {*line.sections, "image"}
     for name in sorted(strange):
-        yield f"unknown section {name!r}; {line.task} has {', '.join(sections)}"
+        yield f"unknown section {name!r}; {line.task} has {', '.join(line.sections)}"
     if line.task == "criteria" and line.said.strip() and line.said.strip() not in STATES:
         yield f"unknown label; a criterion is {', '.join(STATES)}"
     if _NUMBER.search(line.said):

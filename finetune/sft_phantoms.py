@@ -13,6 +13,7 @@ from typing import Any
 from eval.benchmarks.diagnosis import story
 from eval.phantoms import make_phantom
 from eval.phantoms.criteria import criteria, diagnosis
+from eval.phantoms.organs import organs
 
 QUESTIONS = 4  # of a study
 
@@ -26,14 +27,15 @@ def samples(truth: dict[str, Any]) -> Iterator[dict[str, Any]]:
     }  # fmt: skip
     for question in truth["questions"][:QUESTIONS]:
         yield {**common, "task": "ask", "question": question["text"], "answer": question["answer"]}
-    yield {**common, "task": "report", "report": {name: text for name, text in truth["report"].items() if text}}
     phantom = make_phantom(truth["seed"], family=truth["family"], size=64)
-    told, candidates = story(phantom)
+    told = organs(phantom.findings, phantom.devices, truth["view"], phantom.fault)
+    yield {**common, "task": "report", "report": {name: text for name, text in told.items() if text}}
+    heard, candidates = story(phantom)
     likely = [f"[diagnosis] {name.capitalize()} is likely. [image]" for name in diagnosis(phantom)]
     none = "[diagnosis] No abnormality is seen. [image]"
-    common["history"] = told
+    common["history"] = heard
     yield {**common, "task": "diagnose", "candidates": list(candidates), "answer": likely or none}
-    for lines in criteria(phantom, told).values():
+    for lines in criteria(phantom, heard).values():
         yield {**common, "task": "criteria", "criterion": lines[0].text, "answer": lines[0].state}
 
 

@@ -19,12 +19,13 @@ from assistant.events import EvidenceItem
 from assistant.lines import Line as Sentence
 from assistant.lines import parse
 from assistant.prompting import composed
+from assistant.reports.template import built_in
 from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
 from assistant.tasks import task_of
 from assistant.tasks.base import quoted
 from eval.benchmarks.criteria import asked
 from finetune.errors import Misconfigured
-from finetune.sft_data import SECTIONS, Row, study_of
+from finetune.sft_data import Row, study_of
 
 GUIDELINE = "guideline"
 
@@ -45,7 +46,8 @@ def request_of(row: Row, salt: bytes, max_answer: int) -> Request:
     study, prior = study_of(row.file, line, salt)
     common: dict[str, Any] = {"study": study, "prior": prior, "max_tokens": max_answer}
     if line.task == "report":
-        return ReportRequest(indication=line.indication, prior_report=line.prior_report, **common)
+        common |= {"template": built_in(line.template), "prior_report": line.prior_report}
+        return ReportRequest(indication=line.indication, **common)
     if line.task == "diagnose":
         common |= {"laboratory": line.laboratory, "candidates": tuple(line.candidates)}
         return DiagnoseRequest(history=line.history, **common)
@@ -142,7 +144,7 @@ def answer_lines(row: Row, cite_image: bool = True) -> tuple[list[str], int]:
     said = f"{row.told.said}." if row.told.task == "criteria" else row.told.said
     lines, withheld = [], 0
     for raw in said.splitlines():
-        for sentence in parse(_capital(raw), SECTIONS[row.told.task]):
+        for sentence in parse(_capital(raw), row.told.sections):
             if withhold(sentence, row.situation):
                 withheld += 1
             else:

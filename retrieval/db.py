@@ -40,6 +40,7 @@ def connect(home: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not only unlinked
             connection.execute("PRAGMA cache_size = -65536")  # KiB
         except BaseException:
             connection.close()
@@ -58,6 +59,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:  # a full disk may have rolled back already
             connection.execute("ROLLBACK")
         raise
+
+
+def forget(connection: sqlite3.Connection) -> None:
+    """Takes what was deleted out of the write-ahead log, too. Where another reader is in the way, SQLite's next full
+    checkpoint does it."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def migrate(connection: sqlite3.Connection, room: str, steps: Sequence[str]) -> None:

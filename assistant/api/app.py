@@ -33,6 +33,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+class Described(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return self.openapi_schema or problems.described(super().openapi())
+
+
 def create_app(settings: Settings, assistant: AssistantLike | None = None, *, warm: bool = False) -> FastAPI:
     """The API over `assistant` (default: the one the settings describe). `warm` loads models at start-up, in the
     background. Raises `Misconfigured` when others could reach a server without tokens."""
@@ -55,7 +60,7 @@ def create_app(settings: Settings, assistant: AssistantLike | None = None, *, wa
                 await runs.close()
                 await reader.close()
 
-    app = FastAPI(
+    app = Described(
         title="Consult",
         summary="A second reader for clinicians: answers about medical images in which every statement is cited.",
         version=VERSION,

@@ -35,7 +35,7 @@ from assistant.api.problems import problem, status_of
 from assistant.api.records import RunRow
 from assistant.api.results import joined, parse
 from assistant.api.run_routes import check_lengths
-from assistant.api.shapes import AskBody
+from assistant.api.shapes import RUN_ID, AskBody, answers
 from assistant.api.studies import keep
 from assistant.errors import NotFound
 from assistant.events import Event, Sentence
@@ -51,15 +51,25 @@ _EXAMPLE = {
         ],
     }],
 }  # fmt: skip
+_MODELS = {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]}
+_ANSWER = {
+    "id": f"chatcmpl-{RUN_ID}", "object": "chat.completion", "created": 1777887000, "model": MODEL,
+    "choices": [{
+        "index": 0, "message": {"role": "assistant", "content": "There is a left pleural effusion."},
+        "finish_reason": "stop", "logprobs": None,
+    }],
+    "usage": {"prompt_tokens": 7, "completion_tokens": 8, "total_tokens": 15, "estimated": True},
+    "consult": {"run": RUN_ID, "citations": [], "warnings": []},
+}  # fmt: skip
 _CLIENT_GONE = 499
 
 
-@router.get("/models", summary="The one model there is")
+@router.get("/models", summary="The one model there is", responses=answers(_MODELS))
 def models() -> dict[str, Any]:
-    return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": MODEL}]}
+    return _MODELS
 
 
-@router.post("/chat/completions", summary="Ask about images", response_model=None)
+@router.post("/chat/completions", summary="Ask about images", response_model=None, responses=answers(_ANSWER))
 async def chat(
     desk: Here, user: User, request: Request, body: Annotated[ChatBody, Body(examples=[_EXAMPLE])]
 ) -> JSONResponse | StreamingResponse:

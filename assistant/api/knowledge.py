@@ -14,6 +14,7 @@ from fastapi import APIRouter, File, Query, Response, UploadFile, status
 from pydantic import BaseModel, Field
 
 from assistant.api.desk import Here, User
+from assistant.api.shapes import answers, example, sends_files
 from assistant.api.studies import PNG
 from assistant.errors import BadInput, NotFound
 from assistant.events import EvidenceItem
@@ -24,9 +25,31 @@ from retrieval.rows import Document, printed, source_of
 from retrieval.types import Query as Lookup
 
 router = APIRouter(prefix="/v1", tags=["Knowledge"])
+_WHERE = {
+    "source": "Thoracic Society, Pleural disease, 2023", "edition": "2023", "jurisdiction": "", "dated": "2023",
+    "newer": None, "superseded_by": "", "condensed_by": "", "domain": "chest_xray",
+}  # fmt: skip
+_DOCUMENT = {
+    **_WHERE, "id": "4d5e6f70", "title": "Pleural effusion", "name": "effusion.md", "reviewed_by": "", "characters": 48,
+}  # fmt: skip
+_PASSAGE = {
+    **_WHERE, "id": "1a2b3c4d", "document_id": "4d5e6f70", "document": "Pleural effusion",
+    "section": "Radiological findings", "text": "A pleural effusion blunts the costophrenic angle.", "start": 0,
+    "end": 49, "page": None,
+}  # fmt: skip
+_HIT = {
+    "number": 1, "kind": "passage", "id": "1a2b3c4d", "title": "Pleural effusion", "section": "Radiological findings",
+    "text": "A pleural effusion blunts the costophrenic angle.", "scores": {"bm25": 3.25}, "relevance": 0.9,
+}  # fmt: skip
+_ADDED = {
+    "added": ["effusion.md"], "replaced": [], "unchanged": [], "removed": [], "skipped": [], "superseded": [],
+    "undecided": [], "generation": "20260504T093000",
+}  # fmt: skip
 
 
 class DocumentOut(BaseModel):
+    model_config = example(_DOCUMENT)
+
     id: str
     title: str
     name: str
@@ -43,12 +66,16 @@ class DocumentOut(BaseModel):
 
 
 class DocumentPage(BaseModel):
+    model_config = example({"items": [_DOCUMENT], "total": 1})
+
     items: list[DocumentOut]
     total: int
 
 
 class PassageOut(BaseModel):
     """`text` is the document's text from `start` to `end`."""
+
+    model_config = example(_PASSAGE)
 
     id: str
     document_id: str
@@ -69,12 +96,19 @@ class PassageOut(BaseModel):
 
 
 class DocumentDetail(DocumentOut):
+    model_config = example({**_DOCUMENT, "meta": {}, "text": _PASSAGE["text"], "passages": [_PASSAGE]})
+
     meta: dict[str, Any]
     text: str
     passages: list[PassageOut]
 
 
 class CaseOut(BaseModel):
+    model_config = example({
+        "id": "7f8e9d0c", "report": "Small left effusion.", "domain": "chest_xray", "labels": ["pleural effusion"],
+        "source": "", "image_sha256": "ab" * 32,
+    })  # fmt: skip
+
     id: str
     report: str
     domain: str | None
@@ -84,6 +118,8 @@ class CaseOut(BaseModel):
 
 
 class SearchOut(BaseModel):
+    model_config = example({"query": "pleural effusion", "hits": [_HIT], "considered": 7})
+
     query: str
     hits: list[EvidenceItem]
     considered: int
@@ -99,7 +135,8 @@ def index(
     return DocumentPage(items=shown, total=len(documents))
 
 
-@router.post("/knowledge", status_code=status.HTTP_201_CREATED, summary="Add documents")
+@router.post("/knowledge", status_code=status.HTTP_201_CREATED, summary="Add documents",
+             responses=answers(_ADDED, 201), openapi_extra=sends_files({"files": ["effusion.md"]}))  # fmt: skip
 async def add(
     desk: Here,
     user: User,
@@ -126,7 +163,7 @@ async def add(
 
 @router.get("/knowledge/search", summary="Search as a question would")
 def search(
-    desk: Here, user: User, q: Annotated[str, Query(min_length=1, max_length=2000)],
+    desk: Here, user: User, q: Annotated[str, Query(min_length=1, max_length=2000, examples=["pleural effusion"])],
     k: Annotated[int, Query(ge=1, le=50)] = 10,
     editions: Annotated[Literal["current", "all"], Query(description="all: superseded ones too")] = "current",
 ) -> SearchOut:  # fmt: skip

@@ -89,6 +89,15 @@ def install(app: FastAPI) -> None:
         return problem("invalid-request", 422, "The request does not fit; see `errors`.", errors=_told(error))
 
 
+def described(openapi: dict[str, Any]) -> dict[str, Any]:
+    """The API's description with errors under the media type that they leave with."""
+    for operation in (one for path in openapi["paths"].values() for one in path.values()):
+        for code, answer in operation["responses"].items():
+            if int(code) >= HTTPStatus.BAD_REQUEST and (content := answer.get("content")):
+                answer["content"] = {Problem.media_type: {"schema": next(iter(content.values()))["schema"]}}
+    return openapi
+
+
 def _told(error: RequestValidationError) -> list[dict[str, Any]]:
     """Where and why, without the value (`input`, `ctx`) and without messages that quote it."""
     told = []

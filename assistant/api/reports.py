@@ -13,6 +13,7 @@ from assistant.api.auth import LOCAL_USER
 from assistant.api.desk import Desk, Here, User
 from assistant.api.records import Records
 from assistant.api.report_records import ReportRow, VersionRow, check_version
+from assistant.api.report_runs import situation_of_report
 from assistant.api.report_shapes import (
     Amendment,
     ChangeOut,
@@ -30,22 +31,22 @@ from assistant.api.report_shapes import (
 )
 from assistant.api.results import parse
 from assistant.api.run_routes import check_lengths
-from assistant.api.shapes import ProblemOut
+from assistant.api.shapes import RUN_ID, ProblemOut
 from assistant.api.study_records import now
 from assistant.errors import BadInput, Forbidden, VersionNeeded, WrongState
 from assistant.exchange.document import FORMATS, Document, Format, export
+from assistant.reports.checks import checked
 from assistant.reports.draft import Draft
 from assistant.reports.drafting import draft_of
 from assistant.reports.life import Line, Status, check_signable, check_step, compare, revised
 
 router = APIRouter(prefix="/v1/reports", tags=["Reports"])
-_RUN = "9f0c2a4c5d7e4c0fb5a3d9f1a6b7c8d9"
 _SECTIONS = [
     {"name": "pleura", "statements": [{"id": "s2", "text": "Small left pleural effusion."}]},
     {"name": "impression", "statements": [{"text": "Small left pleural effusion, new."}]},
 ]
 _BODIES: dict[str, dict[str, Any]] = {
-    "create": {"from a run": {"value": {"run": _RUN}}},
+    "create": {"from a run": {"value": {"run": RUN_ID}}},
     "revise": {"a sentence changed, one added, the others deleted": {"value": {"sections": _SECTIONS}}},
     "sign": {"by name": {"value": {"name": "Jane Doe"}}},
     "amend": {"a correction": {"value": {
@@ -59,6 +60,9 @@ _GUARDED: dict[int | str, dict[str, Any]] = {
 }
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind.media_type.partition(";")[0]: {} for kind in FORMATS.values()}}
+}
+_FILES[200]["content"][FORMATS["fhir"].media_type] = {
+    "example": {"resourceType": "DiagnosticReport", "status": "preliminary", "result": [{"reference": "#finding-s2"}]}
 }
 
 
@@ -122,7 +126,7 @@ def revise(
     body: Annotated[Revision, Body(openapi_examples=_BODIES["revise"])],
 ) -> ReportDetail:  # fmt: skip
     """Makes a new version. What became of each sentence is kept; a sentence whose words are the model's keeps the
-    model's evidence, any other is the person's own."""
+    model's evidence, any other is the person's own. `checks`, `alerts` and `missing` of the draft are made anew."""
     check_step(report.status, "edited")
     draft = _wanted(desk, report, expected, body.sections)
     return _written(desk, user, report, VersionRow(expected + 1, "edited", user, "", "", now(), draft), response)
@@ -188,8 +192,9 @@ def exported(
     desk: Here, user: User, report: OwnReport, format: Format,
     version: Annotated[int | None, Query(ge=1, description="the newest when not given")] = None,
 ) -> Response:  # fmt: skip
-    """FHIR R4 `DiagnosticReport`, DICOM SR, Markdown or text. What no person has signed leaves as preliminary. FHIR and
-    DICOM SR name the patient and the study by the identifiers of the files that were uploaded."""
+    """FHIR R4 `DiagnosticReport`, DICOM SR, PDF, Markdown or text. What no person has signed leaves as preliminary, and
+    alerts and failed checks leave with it. FHIR and DICOM SR name the patient and the study by the identifiers of the
+    files that were uploaded."""
     document = document_of(desk.records, user, report, version)
     data, kind = export(document, format), FORMATS[format]
     desk.records.audit(user, f"report.export.{format}", report.id)
@@ -209,12 +214,12 @@ def document_of(records: Records, user: str, report: ReportRow, version: int | N
 
 
 def _wanted(desk: Desk, report: ReportRow, expected: int, sections: Sequence[SectionIn]) -> Draft:
-    """Version `expected` with the words a person sent. Raises `StaleVersion`, `BadInput`."""
+    """Version `expected` with the words a person sent, checked anew. Raises `StaleVersion`, `BadInput`."""
     check_version(report, expected)
     wanted = [(section.name, [Line(line.text, line.id) for line in section.statements]) for section in sections]
     check_lengths([line.text for _, lines in wanted for line in lines], desk.settings.api.max_question_chars)
     original, current = (desk.records.version(report, version).draft for version in (1, expected))
-    return revised(original, current, wanted)
+    return checked(revised(original, current, wanted), situation_of_report(desk.records, report))
 
 
 def _signed(

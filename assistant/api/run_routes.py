@@ -11,17 +11,17 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from assistant.api.desk import Desk, Here, OwnRun, User
 from assistant.api.records import RunRow
 from assistant.api.results import joined, parse, summary
-from assistant.api.shapes import AnyBody, RunDetail, RunOut, RunPage
+from assistant.api.shapes import STUDY_ID, AnyBody, RunDetail, RunOut, RunPage, answers
 from assistant.errors import TooLarge
 
 router = APIRouter(prefix="/v1/runs", tags=["Runs"])
-_STUDY = "9f0c2a4c5d7e4c0fb5a3d9f1a6b7c8d9"
+_STREAM = 'event: quality\ndata: {"event": "quality", "defects": []}\nid: 1\n\n'
 _EXAMPLES: dict[str, Any] = {
-    "ask": {"value": {"task": "ask", "study": _STUDY, "question": "Is there a pleural effusion?"}},
-    "report": {"value": {"task": "report", "study": _STUDY, "indication": "Dyspnoea for three days."}},
+    "ask": {"value": {"task": "ask", "study": STUDY_ID, "question": "Is there a pleural effusion?"}},
+    "report": {"value": {"task": "report", "study": STUDY_ID, "indication": "Dyspnoea for three days."}},
     "diagnose": {
         "value": {
-            "task": "diagnose", "study": _STUDY, "history": "Fever and cough.",
+            "task": "diagnose", "study": STUDY_ID, "history": "Fever and cough.",
             "laboratory": {"CRP": "120 mg/L"}, "candidates": ["pneumonia", "heart failure"],
         }
     },
@@ -60,7 +60,8 @@ def show(desk: Here, user: User, run: OwnRun) -> RunDetail:
     return detail(desk, run)
 
 
-@router.get("/{run_id}/events", response_class=EventSourceResponse, summary="Events, from an offset, to the end")
+@router.get("/{run_id}/events", response_class=EventSourceResponse, summary="Events, from an offset, to the end",
+            responses=answers(_STREAM, media_type="text/event-stream"))  # fmt: skip
 async def events(
     desk: Here,
     user: User,

@@ -17,14 +17,15 @@ from anyio import to_thread
 
 from assistant.api.problems import INTERNAL, place
 from assistant.api.records import INTERRUPTED, Records, RunRow, Stored
-from assistant.api.shapes import AnyBody, DiagnoseBody
+from assistant.api.report_runs import report_request, signed_words
+from assistant.api.shapes import AnyBody, DiagnoseBody, ReportBody
 from assistant.diagnosis.values import read_values
 from assistant.errors import BadInput, Busy, ConsultError, QueueFull, Unavailable
 from assistant.events import Done, Event, Failed, Identity, Sentence
 from assistant.identity import merge
-from assistant.priors import prior_study
+from assistant.priors import own_case, prior_study
 from assistant.reports.template import find_template
-from assistant.requests import AskRequest, DiagnoseRequest, ReportRequest, Request, Turn
+from assistant.requests import AskRequest, DiagnoseRequest, Request, Turn
 from assistant.settings import Settings
 from retrieval.library import Library
 
@@ -140,12 +141,14 @@ class RunManager:
         self._records.study(user, body.study)
         if body.prior is not None and body.prior_case is not None:
             raise BadInput("Name the prior study by `prior` or by `prior_case`, not both.")
-        if body.prior_case is not None:
-            prior_study(self._assistant.library, body.prior_case, self._records.study(user, body.study).patient)
         if body.prior is not None:
             merge([self._records.identity(user, id_) for id_ in (body.study, body.prior)])  # refuses two patients
+        told = self._told_before(user, body)
         if isinstance(body, DiagnoseBody):
             read_values(body.laboratory)  # refused at once, not when the run's turn has come
+        if isinstance(body, ReportBody):
+            find_template(body.template, self._records.home)
+            body = body.model_copy(update={"prior_report": body.prior_report or told})
         if body.after_run is not None:
             before = self._records.run(user, body.after_run)
             if before.study != body.study:
@@ -157,6 +160,13 @@ class RunManager:
             body=body.model_dump_json(), earlier=json.dumps([[turn.question, turn.answer] for turn in earlier]),
             after_run=body.after_run, key=key, body_sha256=digest,
         )  # fmt: skip
+
+    def _told_before(self, user: str, body: AnyBody) -> str:
+        """The report of the prior study, as far as it is stored; "" where it isn't."""
+        if body.prior_case is not None:
+            patient = self._records.study(user, body.study).patient
+            return own_case(self._assistant.library, body.prior_case, patient).report
+        return signed_words(self._records, user, body.prior) if body.prior is not None else ""
 
     def _start(self, run: RunRow) -> None:
         live = self._live[run.id] = Live()
@@ -244,9 +254,7 @@ class RunManager:
                 earlier = [Turn(*turn) for turn in json.loads(run.earlier)] + self._turns(run)
                 return AskRequest(question=body["question"], earlier=tuple(earlier), **common)
             case "report":
-                template = find_template(body.get("template", "chest"), self._records.home)
-                written = {name: body.get(name, "") for name in ("indication", "history", "prior_report")}
-                return ReportRequest(template=template, **written, **common)
+                return report_request(self._records, body, **common)
         return DiagnoseRequest(
             history=body["history"], laboratory=body["laboratory"], candidates=tuple(body["candidates"]), **common
         )

@@ -1,4 +1,7 @@
-"""What goes in and out of the API as JSON. Bodies refuse unknown fields; what is stored of a run is its events."""
+"""What goes in and out of the API as JSON. Bodies refuse unknown fields; what is stored of a run is its events.
+
+What goes out brings an example for the API's description; a test asks for each and compares what comes.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -10,6 +13,38 @@ from assistant.reports.draft import Draft
 Status = Literal["queued", "running", "answered", "abstained", "failed", "cancelled"]
 ENDED: tuple[Status, ...] = ("answered", "abstained", "failed", "cancelled")
 Written = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+STUDY_ID, RUN_ID = "9f0c2a4c5d7e4c0fb5a3d9f1a6b7c8d9", "3b1e5a7c9d2f4e6a8b0c1d3e5f7a9b2c"
+AT = "2026-05-04T09:30:00.000Z"
+
+
+def example(of: Any) -> ConfigDict:
+    """A model's configuration with one example of it."""
+    return ConfigDict(json_schema_extra={"examples": [of]})
+
+
+def answers(of: Any, status: int = 200, media_type: str = "application/json") -> dict[int | str, dict[str, Any]]:
+    """The example of a route that has no model, as its `responses`."""
+    return {status: {"content": {media_type: {"example": of}}}}
+
+
+def sends_files(of: Any) -> dict[str, Any]:
+    """The example of a form, as its route's `openapi_extra`; files stand there by their names."""
+    return {"requestBody": {"content": {"multipart/form-data": {"example": of}}}}
+
+
+_STUDY = {
+    "id": STUDY_ID, "created": AT, "warnings": [],
+    "pictures": [{"number": 1, "modality": "DX", "view": "PA", "shows_sides": True, "width": 2048, "height": 2494,
+                  "origin": ""}],
+}  # fmt: skip
+_RUN = {
+    "id": RUN_ID, "status": "answered", "task": "ask", "study": STUDY_ID, "prior": None,
+    "question": "Is there a pleural effusion?", "after_run": None, "created": AT, "finished": AT,
+}  # fmt: skip
+_SENTENCE = {
+    "event": "sentence", "index": 0, "section": "answer", "text": "There is a left pleural effusion.",
+    "support": "image", "citations": [], "confidence": None, "repair": False,
+}  # fmt: skip
 
 
 class Body(BaseModel):
@@ -38,7 +73,9 @@ class ReportBody(RunBody):
     template: str = Field(default="chest", description="chest, brain_mr, fundus, free or one of this installation's")
     indication: str = ""
     history: str = ""
-    prior_report: str = ""
+    prior_report: str = Field(
+        default="", description="when not given: that of `prior_case`, or the newest signed one of `prior`"
+    )
 
 
 class DiagnoseBody(RunBody):
@@ -64,6 +101,8 @@ class PictureOut(BaseModel):
 
 
 class StudyOut(BaseModel):
+    model_config = example(_STUDY)
+
     id: str
     created: str = Field(description="ISO 8601, UTC")
     pictures: list[PictureOut]
@@ -71,6 +110,8 @@ class StudyOut(BaseModel):
 
 
 class StudyPage(BaseModel):
+    model_config = example({"items": [_STUDY], "next": None})
+
     items: list[StudyOut]
     next: int | None = Field(description="pass as `before` for the next page")
 
@@ -104,6 +145,8 @@ class Result(BaseModel):
 
 
 class RunOut(BaseModel):
+    model_config = example(_RUN)
+
     id: str
     status: Status
     task: Literal["ask", "report", "diagnose"]
@@ -116,18 +159,30 @@ class RunOut(BaseModel):
 
 
 class RunDetail(RunOut):
+    model_config = example({
+        **_RUN, "events": 5,
+        "request": {"task": "ask", "study": STUDY_ID, "question": "Is there a pleural effusion?", "seed": 0},
+        "result": {"answer": "There is a left pleural effusion.", "reason": "", "sentences": [_SENTENCE]},
+    })  # fmt: skip
+
     request: dict[str, Any] = Field(description="the body that made the run")
     events: int = Field(description="how many events are stored")
     result: Result
 
 
 class RunPage(BaseModel):
+    model_config = example({"items": [_RUN], "next": None})
+
     items: list[RunOut]
     next: int | None = Field(description="pass as `before` for the next page")
 
 
 class ProblemOut(BaseModel):
     """application/problem+json"""
+
+    model_config = example({
+        "type": "urn:consult:not-found", "title": "Not found", "status": 404, "detail": "There is no such study.",
+    })  # fmt: skip
 
     type: str
     title: str

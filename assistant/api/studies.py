@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 
 from assistant.api.desk import Desk, Here, User
 from assistant.api.records import Records
-from assistant.api.shapes import PictureOut, StudyOut, StudyPage
+from assistant.api.shapes import PictureOut, StudyOut, StudyPage, sends_files
 from assistant.api.study_records import StudyRow, pixels_of
 from assistant.errors import BadInput
 from assistant.imaging.pixels import thumbnail, to_png
@@ -22,7 +22,8 @@ router = APIRouter(prefix="/v1/studies", tags=["Studies"])
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, summary="Upload a study", responses={200: {"model": StudyOut}})
+@router.post("", status_code=status.HTTP_201_CREATED, summary="Upload a study", responses={200: {"model": StudyOut}},
+             openapi_extra=sends_files({"files": ["chest.png"], "standard_display": True}))  # fmt: skip
 async def create(
     desk: Here,
     user: User,

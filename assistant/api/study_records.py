@@ -22,7 +22,7 @@ from assistant.api.schema import STEPS
 from assistant.errors import NotFound, Unavailable
 from assistant.identity import Identity, Instance
 from assistant.study import Orientation, Picture, Pixels, Study
-from retrieval.db import connect, migrate, plain_errors, salt_of, transaction
+from retrieval.db import connect, forget, migrate, plain_errors, salt_of, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +117,10 @@ class StudyRecords:
             raise NotFound("There is no such picture.")
         return self._path(row["sha256"])
 
-    def load(self, user: str, id_: str) -> Study:
-        """The study with its pixels, as the readers made it."""
+    def load(self, user: str, id_: str, *, pixels: bool = True) -> Study:
+        """The study as the readers made it; without `pixels` its pictures are black, and no file is read."""
         row = self.study(user, id_)
-        pictures = tuple(_restored(self._path(meta["sha256"]), meta) for meta in row.pictures)
+        pictures = tuple(_restored(self._path(meta["sha256"]), meta, pixels) for meta in row.pictures)
         return Study(pictures=pictures, patient=row.patient, warnings=row.warnings)
 
     def runs_of(self, study: str) -> list[str]:
@@ -129,7 +129,8 @@ class StudyRecords:
             return [row["id"] for row in db.execute("SELECT id FROM runs WHERE ? IN (study, prior)", (study,))]
 
     def delete_study(self, user: str, id_: str) -> None:
-        """With its pictures, its identity, every run that read it, and the reports made from those."""
+        """With its pictures, its identity, every run that read it, and the reports made from those. Only ids in the
+        audit stay: nothing in the database's free pages or its log."""
         self.study(user, id_)
         runs = "(SELECT id FROM runs WHERE ? IN (study, prior))"
         reports = f"(SELECT id FROM reports WHERE run IN {runs})"
@@ -147,6 +148,8 @@ class StudyRecords:
             for sha256 in held:
                 if not db.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone():
                     self._path(sha256).unlink(missing_ok=True)
+        with self._read() as db:
+            forget(db)
 
     def audit(self, user: str, action: str, object_: str) -> None:
         """Who did what on which id; never content."""
@@ -196,9 +199,9 @@ def _described(picture: Picture) -> str:
     })  # fmt: skip
 
 
-def _restored(path: Path, meta: dict[str, Any]) -> Picture:
+def _restored(path: Path, meta: dict[str, Any], pixels: bool) -> Picture:
     return Picture(
-        pixels=pixels_of(path),
+        pixels=pixels_of(path) if pixels else np.broadcast_to(np.uint8(0), (meta["height"], meta["width"])),
         modality=meta["modality"],
         view=meta["view"],
         orientation=Orientation(**meta["orientation"]) if meta["orientation"] else None,

@@ -12,22 +12,31 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from assistant.api.desk import Desk, Here, User
 from assistant.api.problems import place
+from assistant.api.shapes import answers
 from assistant.errors import ConsultError, Unavailable
 
 router = APIRouter(tags=["System"])
 PATIENCE_S = 5.0
+_READY = {"status": "ready", "parts": {part: {"ok": True} for part in ("database", "engine", "encoders", "index")}}
+_INFO = {
+    "model": "consult-pocket", "model_hash": "c0ffee00", "engine": "local", "encoders": {"text": "pocket-text@1f2e"},
+    "generation": "20260504T093000", "demonstration": True, "context": 2048, "capabilities": ["score"],
+    "domains": ["chest_xray"], "version": "0.1", "user": "ann",
+    "limits": {"max_upload_mb": 512, "max_question_chars": 4000, "queue": 32},
+}  # fmt: skip
 try:
     VERSION = version("consult")
 except PackageNotFoundError:  # run from a checkout that isn't installed
     VERSION = "0"
 
 
-@router.get("/health", summary="The process is alive")
+@router.get("/health", summary="The process is alive", responses=answers({"status": "ok"}))
 async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/ready", summary="It can answer questions", responses={503: {"description": "not yet; see the parts"}})
+@router.get("/ready", summary="It can answer questions",
+            responses={**answers(_READY), 503: {"description": "not yet; see the parts"}})  # fmt: skip
 async def ready(desk: Here) -> Response:
     """Each part with `ok`, and `reason` when it isn't."""
     info: dict[str, Any] = {}
@@ -53,7 +62,7 @@ async def ready(desk: Here) -> Response:
     return JSONResponse({"status": "ready" if ok else "not ready", "parts": parts}, code)
 
 
-@router.get("/v1/info", summary="Models, identity and limits")
+@router.get("/v1/info", summary="Models, identity and limits", responses=answers(_INFO))
 async def info(desk: Here, user: User) -> dict[str, Any]:
     """`demonstration`: the model is not for clinical use."""
     return {**await desk.assistant.info(), "version": VERSION, "user": user, "limits": _limits(desk)}

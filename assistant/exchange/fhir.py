@@ -1,4 +1,5 @@
-"""A report as a FHIR R4 (R4B) `DiagnosticReport` with contained `Observation`s, one a finding.
+"""A report as a FHIR R4 (R4B) `DiagnosticReport` with contained `Observation`s: one an alert (its interpretation is
+critical), one a finding, one for what the checks found.
 
 Patient, study and order are named by identifier only (`Reference.identifier`): the receiving system knows them, and no
 name or birth date leaves. Nothing unsigned leaves other than as `preliminary`. fhir.resources checks structure, not
@@ -16,7 +17,7 @@ from assistant.errors import Misconfigured
 from assistant.exchange.document import Document
 from assistant.reports.draft import DraftSection, Statement
 from assistant.reports.life import Status
-from assistant.reports.render import source
+from assistant.reports.render import remarks, source
 from assistant.reports.render import text as as_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ LOINC = "http://loinc.org"
 SERVICE = "http://terminology.hl7.org/CodeSystem/v2-0074"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 UCUM = "http://unitsofmeasure.org"
 
 # path in the resource → the codes of its required value set (http://hl7.org/fhir/R4B/valueset-….html)
@@ -53,6 +55,7 @@ CODES: dict[str, dict[str, str]] = {
     SERVICE: {"RAD": "Radiology"},
     CATEGORY: {"imaging": "Imaging"},
     IDENTIFIER_TYPE: {"ACSN": "Accession ID"},
+    INTERPRETATION: {"AA": "Critical abnormal"},
 }
 
 
@@ -97,12 +100,13 @@ def _resource(document: Document) -> dict[str, Any]:
     findings = [_observation(document, section, s) for section in draft.sections if section.findings
                 for s in section.statements]  # fmt: skip
     reader = [_device(document)] if any("device" in f for f in findings) else []  # dom-3: contained is referred to
+    result = [*_alerts(document, {finding["id"] for finding in findings}), *findings, *_checks(document)]
     conclusion = " ".join(s.text for section in draft.sections if section.name == "impression"
                           for s in section.statements)  # fmt: skip
     return _filled({
         "resourceType": "DiagnosticReport",
         "text": {"status": "generated", "div": _narrative(text)},
-        "contained": [*reader, *findings],
+        "contained": [*reader, *result],
         "identifier": [{"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{uuid.UUID(document.report)}"}],
         "basedOn": _order(document),
         "status": STATUS[document.status],
@@ -112,7 +116,7 @@ def _resource(document: Document) -> dict[str, Any]:
         "effectiveDateTime": draft.study_date.isoformat() if draft.study_date else None,
         "issued": document.at,
         "resultsInterpreter": [{"type": "Practitioner", "display": document.name}] if document.signed else [],
-        "result": [{"reference": f"#{finding['id']}"} for finding in findings],
+        "result": [{"reference": f"#{one['id']}"} for one in result],
         "imagingStudy": _studies(document),
         "conclusion": conclusion,
         "presentedForm": [{
@@ -131,17 +135,41 @@ def _observation(document: Document, section: DraftSection, statement: Statement
     if statement.confidence is not None:
         confidence = {"value": round(statement.confidence, 4), "system": UCUM, "code": "1"}
     return _filled({
-        "resourceType": "Observation",
-        "id": _id(statement.id),
-        "status": STATUS[document.status],
-        "category": [{"coding": [_coding(CATEGORY, "imaging")]}],
+        **_head(document, _id(statement.id), statement.text),
         "code": {"coding": [_coding(DCM, "121071")], "text": section.title},
-        "subject": _subject(document),
-        "issued": document.at,
-        "valueString": statement.text,
         "note": [{"text": note} for note in notes if note],
         "device": {"reference": "#reader"} if statement.support != "person" else None,
         "component": [{"code": {"text": "Calibrated confidence"}, "valueQuantity": confidence}] if confidence else [],
+    })  # fmt: skip
+
+
+def _alerts(document: Document, findings: set[str]) -> list[dict[str, Any]]:
+    """Critical findings, each an observation of its own that names those of `findings` (ids) it was raised from."""
+    return [
+        _filled({
+            **_head(document, f"alert-{alert.kind}", alert.message),
+            "code": {"coding": [_coding(DCM, "121071")], "text": "Critical finding"},
+            "interpretation": [{"coding": [_coding(INTERPRETATION, "AA")]}],
+            "derivedFrom": [{"reference": f"#{_id(s)}"} for s in alert.statements if _id(s) in findings],
+        })
+        for alert in document.draft.alerts
+    ]  # fmt: skip
+
+
+def _checks(document: Document) -> list[dict[str, Any]]:
+    """What the checks found in this version, together one observation: it is said of the report, not of the patient."""
+    found = remarks(document.draft)
+    if not found:
+        return []
+    return [{**_head(document, "checks", "\n".join(found)), "code": {"text": "Automatic checks of this report"}}]
+
+
+def _head(document: Document, id_: str, value: str) -> dict[str, Any]:
+    """What all observations have."""
+    return _filled({
+        "resourceType": "Observation", "id": id_, "status": STATUS[document.status],
+        "category": [{"coding": [_coding(CATEGORY, "imaging")]}], "subject": _subject(document),
+        "issued": document.at, "valueString": value,
     })  # fmt: skip
 
 

@@ -24,7 +24,9 @@ def report(
     template: Annotated[str, typer.Option(help="chest, brain_mr, fundus, free, or one of your own.")] = "chest",
     prior: Annotated[list[Path] | None, typer.Option(help="A file of the prior study; may be given again.")] = None,
     prior_case: Annotated[str | None, typer.Option(help="Instead: a case of the library, the same patient's.")] = None,
-    prior_report: Annotated[Path | None, typer.Option(help="A text file with the prior study's report.")] = None,
+    prior_report: Annotated[
+        Path | None, typer.Option(help="A text file with the prior study's report; with --prior-case, the case's own.")
+    ] = None,
     standard_display: Annotated[
         bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
     ] = False,

@@ -144,6 +144,8 @@ def _reaches(reach: Reach, cue: tuple[int, int], hit: _Hit, hits: Sequence[_Hit]
     start, end = cue
     if reach == "before":
         return hit.end <= start
+    if any(h.start < start and end <= h.end for h in hits if h.state == "absent"):
+        return hit.start < start < hit.end  # "not clear, and …": that something isn't normal denies nothing further
     if reach == "after":
         return start < hit.end and start != hit.start  # inside counts ("heart is not enlarged"); as its first word not
     nearest = [h for h in hits if h.end <= start][-1:] + [h for h in hits if h.start >= end][:1]

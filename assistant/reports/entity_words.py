@@ -20,6 +20,7 @@ _HEART = r"(?:heart(?: size)?|cardiac (?:silhouette|size|shadow|contours?))"
 _BROAD = r"cardio-?mediastin(?:al|um)(?: (?:silhouette|contours?|borders?))?"
 _MIDDLE = r"mediastin(?:um|al)(?: (?:silhouette|contours?|borders?|width))?"
 _LUNGS = r"(?:lungs?(?: fields?| bases?)?|lung zones)"
+_ANGLE = r"costophrenic (?:angles?|sulc(?:i|us)|recess(?:es)?)"
 _IS = r"(?::|,? which)?(?: (?:is|are|has|remains?|appears?|again|otherwise|to|be|been|not|\w+ly|may|could|stable)){0,5}"
 _NORMAL = r"(?:normal|unremarkable|within normal)"
 _LARGE = r"(?:enlarged|increased|too large|prominent|widened)"
@@ -61,7 +62,7 @@ _ROWS: tuple[tuple[tuple[Finding, ...], State, tuple[str, ...]], ...] = (
     )),
     (("Pleural Effusion", "Pneumothorax"), "absent", (_either_order(r"pleural spaces?", "clear"),)),
     (("Pleural Effusion",), "absent", (
-        _either_order(r"costophrenic (?:angles?|sulc(?:i|us)|recess(?:es)?)", "(?:clear|sharp|preserved)"),
+        _either_order(_ANGLE, "(?:clear|sharp|preserved)"),
     )),
     (("Edema",), "absent", (_either_order(r"(?:pulmonary )?vascul(?:arity|ature)", _NORMAL),)),
     (("Fracture",), "absent", (
@@ -93,6 +94,7 @@ _ROWS: tuple[tuple[tuple[Finding, ...], State, tuple[str, ...]], ...] = (
     )),
     (("Pleural Effusion",), "present", (
         r"(?:pleural )?effusions?", r"(?:pleural|trace|free|loculated) fluid", r"(?:haemo|hemo|hydro)thorax",
+        rf"fluid (?:in|fills|filling) (?:\w+ ){{0,2}}(?:{_ANGLE}|pleural (?:spaces?|cavit(?:y|ies)))",
     )),
     (("Edema",), "present", (
         r"o?edema", r"(?:vascular|venous|pulmonary) congestion", r"fluid overload",

@@ -62,7 +62,8 @@ def check_signable(draft: Draft) -> None:
 
 def revised(original: Draft, current: Draft, wanted: Sequence[tuple[str, Sequence[Line]]]) -> Draft:
     """The current draft with the statements of `wanted`: (section name, its lines) in any order; a section that isn't
-    named ends up empty. `original` is version 1.
+    named ends up empty. `original` is version 1. Checks and alerts are still those of `current`: `checked` makes them
+    anew.
 
     Raises `BadInput` for an unknown section or statement, one that is named twice, and words that are empty.
     """
@@ -80,7 +81,7 @@ def revised(original: Draft, current: Draft, wanted: Sequence[tuple[str, Sequenc
         )
         for section in current.sections
     )
-    return _without_dead_references(current.model_copy(update={"sections": sections}))
+    return current.model_copy(update={"sections": sections})
 
 
 def compare(before: Draft, after: Draft) -> list[Change]:
@@ -105,21 +106,6 @@ def _statement(line: Line, original: Draft, current: Draft) -> Statement:
             if known is not None and known.text == text:
                 return known
     return Statement(id=line.id or f"p{uuid.uuid4().hex[:12]}", text=text, support="person")
-
-
-def _without_dead_references(draft: Draft) -> Draft:
-    """Checks and alerts stay, since none may vanish unsaid; they just don't point at statements that are gone."""
-    alive = draft.by_id
-
-    def pruned(ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        return {"statements": tuple(id_ for id_ in ids if id_ in alive)}
-
-    return draft.model_copy(
-        update={
-            "alerts": tuple(alert.model_copy(update=pruned(alert.statements)) for alert in draft.alerts),
-            "checks": tuple(check.model_copy(update=pruned(check.statements)) for check in draft.checks),
-        }
-    )
 
 
 def _placed(draft: Draft) -> dict[str, tuple[str, str]]:

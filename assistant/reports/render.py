@@ -25,13 +25,6 @@ def paragraphs(draft: Draft, standing: str = PRELIMINARY) -> Iterator[tuple[Kind
     yield "title", draft.title
     for line in notices(draft, standing):
         yield "notice", line
-    for alert in draft.alerts:
-        yield "notice", f"ALERT: {alert.message}"
-    for check in draft.checks:
-        if check.check != "missing":  # told from `missing`, which is there without the checks
-            yield "notice", f"Check: {check.message}"
-    for what in draft.missing:
-        yield "notice", f"Missing: {what}."
     if draft.study_date:
         yield "text", f"Study of {draft.study_date}"
     if draft.indication:
@@ -45,8 +38,15 @@ def paragraphs(draft: Draft, standing: str = PRELIMINARY) -> Iterator[tuple[Kind
 
 
 def notices(draft: Draft, standing: str = PRELIMINARY) -> list[str]:
-    """What every rendering and export says above everything."""
-    return [standing, *([DEMONSTRATION] if draft.identity.demonstration else [])]
+    """What every rendering and export says above everything: the standing, alerts, what the checks found."""
+    said = [standing, *([DEMONSTRATION] if draft.identity.demonstration else [])]
+    return said + [f"ALERT: {alert.message}" for alert in draft.alerts] + remarks(draft)
+
+
+def remarks(draft: Draft) -> list[str]:
+    """What the checks found and what is missing. A signed report has those with which it was signed."""
+    found = [f"Check: {one.message}" for one in draft.checks if one.check != "missing"]  # told from `missing`
+    return found + [f"Missing: {what}." for what in draft.missing]
 
 
 def source(citation: Citation) -> str:
@@ -97,7 +97,7 @@ def _escaped(words: str) -> str:
     return "\\" + out if out[:1] in "-+>=" else out
 
 
-def pdf(draft: Draft) -> bytes:
+def pdf(draft: Draft, standing: str = PRELIMINARY) -> bytes:
     """A4, in a font every reader has. It lacks letters beyond Latin-1, and says where it had to leave one out."""
     from fpdf import FPDF
 
@@ -106,7 +106,7 @@ def pdf(draft: Draft) -> bytes:
     document.set_auto_page_break(True, margin=18)
     document.add_page()
     size = {"title": 16, "notice": 10, "heading": 12, "text": 11, "small": 8}
-    told = list(paragraphs(draft))
+    told = list(paragraphs(draft, standing))
     if any(_latin(words).count("?") > words.count("?") for _, words in told):
         told.append(("small", _UNSHOWN))
     for kind, words in told:

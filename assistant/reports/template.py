@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from assistant.errors import BadInput, Misconfigured
+from assistant.errors import Misconfigured, UnknownTemplate
 from assistant.values import Model
 
 BUILT_IN = Path(__file__).parent / "templates"
@@ -117,10 +117,10 @@ def template_files(home: Path) -> dict[str, Path]:
 
 
 def find_template(name: str, home: Path) -> Template:
-    """Raises `BadInput` when there is none of this name, `Misconfigured` when its file is wrong."""
+    """Raises `UnknownTemplate` when there is none of this name, `Misconfigured` when its file is wrong."""
     files = template_files(home)
     if name not in files:
-        raise BadInput(f"There is no report template {name!r}; there are: {', '.join(sorted(files))}.")
+        raise UnknownTemplate(f"There is no report template {name!r}; there are: {', '.join(sorted(files))}.")
     template = load_template(files[name])
     if template.name != name:
         raise Misconfigured(f"The template {files[name]} calls itself {template.name!r}; file and name must agree.")

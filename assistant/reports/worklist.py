@@ -1,7 +1,8 @@
 """Drafts for a worklist: a CSV file, one study a line; resumable, what failed is listed.
 
 Columns: `id` (names the draft's files), `study` (files, separated by ";", beside the worklist), and where wanted
-`prior` (files), `prior_report` (a text file), `indication`, `history`, `template`. Of every study DIR gets `ID.json`
+`prior` (files) or `prior_case` (a case of the library, the same patient's), `prior_report` (a text file; with a case,
+the case's own where it isn't given), `indication`, `history`, `template`. Of every study DIR gets `ID.json`
 (the line and the result of its run) and `ID.txt`; `failures.csv` lists the lines that gave no draft. A line is done
 again only if it, or an option of the command, has changed since, or if it failed.
 """
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from assistant.requests import ReportRequest
     from assistant.settings import Settings
 
-COLUMNS = ("id", "study", "prior", "prior_report", "indication", "history", "template")
+COLUMNS = ("id", "study", "prior", "prior_case", "prior_report", "indication", "history", "template")
 FAILURES = "failures.csv"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -51,8 +52,17 @@ class Wanted:
         study, before = studies(list(self.study), list(self.prior), self.prior_case, standard_display, settings)
         return ReportRequest(
             study=study, prior=before, template=template, indication=self.indication, history=self.history,
-            prior_report=_text(self.prior_report) if self.prior_report else "", **common,
+            prior_report=self._told_before(settings), **common,
         )  # fmt: skip
+
+    def _told_before(self, settings: "Settings") -> str:
+        """The prior's report; "" where there is none."""
+        from retrieval.library import Library
+
+        if self.prior_report or not self.prior_case:
+            return _text(self.prior_report) if self.prior_report else ""
+        with Library(settings.home) as library:
+            return library.case(self.prior_case).report
 
 
 async def events_of(assistant: "Assistant", request: "ReportRequest") -> "list[Event]":
@@ -65,12 +75,14 @@ async def run_batch(
     settings: "Settings", worklist: Path, out: Path, template: str, common: Mapping[str, Any]
 ) -> dict[str, str]:
     """Draft what is not yet drafted; returns id → why for the lines that gave none. Raises `BadInput` when the worklist
-    can't be read, and what stops every line alike: settings, an engine that is down."""
+    can't be read or there is no such template, and what stops every line alike: settings, an engine that is down."""
     from rich.console import Console
 
     from assistant.assistant import Assistant
+    from assistant.reports.template import find_template
 
     rows = read_worklist(worklist)
+    find_template(template, settings.home)  # a line's own is refused with its line
     out.mkdir(parents=True, exist_ok=True)
     console, failures = Console(stderr=True, highlight=False), dict[str, str]()
     assistant = Assistant.open(settings)
@@ -119,6 +131,7 @@ def wanted(row: Mapping[str, Any], folder: Path) -> Wanted:
     return Wanted(
         study=_files(row["study"], folder),
         prior=_files(row["prior"], folder),
+        prior_case=row["prior_case"] or None,
         prior_report=folder / row["prior_report"] if row["prior_report"] else None,
         indication=row["indication"],
         history=row["history"],

@@ -1,11 +1,10 @@
 """Report drafting: a preliminary report by the sections of a template, from pictures, indication and prior."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.events import Drafted, Event, EvidenceItem, Finding, Sentence
 from assistant.places import UNABLE, locate, visible
-from assistant.reports.alerts import alerts
 from assistant.reports.checks import Shown, Situation, checked
 from assistant.reports.draft import CheckResult, statement_id
 from assistant.reports.draft import Draft as Report
@@ -89,20 +88,21 @@ async def further(bench: "Bench") -> AsyncGenerator[Event, None]:
         return
     for sentence in await _mended(bench, failed):
         yield sentence
+    assert isinstance(bench.course.request, ReportRequest)
     seen = visible(bench.course.standing, _seen_in(bench.course.request))
     located = await locate(bench, seen)
     if located.places:
         yield located
-    failing = bench.review()
-    if seen and not located.encoder:
-        failing.append(NO_REGIONS)
-    for finding in failing:
+    unable = [NO_REGIONS] if seen and not located.encoder else []
+    for finding in bench.review() + unable:
         if finding not in failed:
             yield finding
-    yield Drafted(draft=_report(bench, failing))
+    draft = _report(bench)
+    told = tuple(CheckResult(check=one.check, severity=one.severity, message=one.message) for one in unable)
+    yield Drafted(draft=draft.model_copy(update={"checks": draft.checks + told}))
 
 
-def _seen_in(request: Any) -> tuple[str, ...]:
+def _seen_in(request: ReportRequest) -> tuple[str, ...]:
     """The sections that say what the pictures show."""
     return tuple(s.name for s in request.template.sections if s.findings or s.name == "impression")
 
@@ -135,23 +135,15 @@ def repair(sentences: Sequence[Sentence], failed: Sequence[Finding]) -> str:
     return "\n".join(("These checks failed:", *lines, "Write only the corrected and the missing lines."))
 
 
-def _report(bench: "Bench", findings: Sequence[Finding]) -> Report:
-    course = bench.course
-    checks = tuple(
-        CheckResult(
-            check=one.check,
-            severity=one.severity,
-            message=one.message,
-            statements=tuple(map(statement_id, one.sentences)),
-        )
-        for one in findings
-    )
+def _report(bench: "Bench") -> Report:
+    course, request = bench.course, bench.course.request
+    assert isinstance(request, ReportRequest)
     gone = [sentence for sentence in course.sentences if sentence.index in course.superseded]
-    whole = _drafted(course.request, course.standing, gone)
-    return whole.model_copy(update={"checks": checks, "alerts": alerts(whole), "identity": bench.identity})
+    whole = checked(_drafted(request, course.standing, gone), situation_of(request))
+    return whole.model_copy(update={"identity": bench.identity})
 
 
-def _drafted(request: Any, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:
+def _drafted(request: ReportRequest, sentences: Sequence[Sentence], superseded: Sequence[Sentence] = ()) -> Report:
     return make_draft(
         request.template, sentences, superseded, indication=request.indication, prior=request.prior is not None
     )

@@ -1,45 +1,41 @@
-"""Guideline criteria: each line of a checklist put as a question about a phantom and its history.
+"""Guideline criteria: the checklists of a differential, each line met, contradicted or unknown, against what is true.
 
-Of every study two checklists are asked: that of its likeliest disease, and another in turn. What neither the picture
+Of every study two checklists are filled: that of its likeliest disease, and another in turn. What neither the picture
 nor the history tells is unknown, and must be called so.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 
-from assistant.requests import AskRequest
-from eval.benchmarks.common import chosen, first_sentence
-from eval.benchmarks.diagnosis import PLACE, story
-from eval.benchmarks.phantom_items import drawn, rendered, whose
-from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Scores, mean_of
+from eval.benchmarks.diagnosis import PLACE, guidelines, request_of, story
+from eval.benchmarks.phantom_items import drawn, whose
+from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Scores
+from eval.exam.candidate import Candidate
+from eval.metrics.base import rate
 from eval.metrics.criteria import STATES, criteria_f1, criteria_macro_f1, criteria_recall
 from eval.phantoms import Phantom
 from eval.phantoms.criteria import DISEASES, criteria, diagnosis
 
-_NOT_MET = re.compile(r"\b(?:not (?:\w+ )?(?:met|fulfilled)|unmet)\b", re.I)
-_NOT_KNOWN = re.compile(r"\b(?:not known|(?:cannot|can't|can not) be (?:told|known|determined|judged))\b", re.I)
-
 
 class Criteria(Benchmark):
     name = "criteria"
-    title = "Guideline criteria: met, contradicted or unknown (phantoms with histories)"
-    full, quick = 1200, 60
+    title = "Guideline criteria: met, contradicted or unknown (phantoms with histories, held-out families)"
+    full, quick = 200, 12
     headline = "macro-F1"
 
     def items(self, n: int, seed: int) -> Iterator[Item]:
-        made = 0
-        for place, phantom in enumerate(drawn(PLACE, seed)):
-            for disease in checklists(phantom, place):
-                for line in range(len(criteria(phantom)[disease])):
-                    if made == n:
-                        return
-                    made += 1
-                    yield item_of(phantom, disease, line)
+        for place, phantom in zip(range(n), drawn(PLACE, seed), strict=False):
+            yield item_of(phantom, checklists(phantom, place))
+
+    async def sit(self, candidate: Candidate, item: Item) -> dict[str, Answer]:
+        return {"asked": await candidate.ask(item.request(), item.references, cards=guidelines())}
 
     def score(self, item: Item, answers: Mapping[str, Answer]) -> Scores:
-        truth, said = item.truth["state"], state_of(first_sentence(answers["asked"]))
-        return {"truth": truth, "said": said, "right": truth == said, "answered": said is not None}
+        """`said`: None for a criterion that no checklist has, since the study was refused, say."""
+        told = {text: state for one in answers["asked"].candidates for text, state in one.states.items()}
+        truth = item.truth["states"]
+        return {"truth": list(truth.values()), "said": [told.get(text) for text in truth]}
 
     @property
     def figures(self) -> Mapping[str, Figure]:
@@ -47,8 +43,8 @@ class Criteria(Benchmark):
             "macro-F1": lambda rows: criteria_macro_f1(*_columns(rows)),
             **{f"F1: {state}": partial(_f1_of, state) for state in STATES},
             "recall of criteria met": lambda rows: criteria_recall(*_columns(rows)).value,
-            "accuracy": mean_of("right"),
-            "answered": mean_of("answered"),
+            "accuracy": lambda rows: _share(rows, lambda truth, said: truth == said),
+            "decided": lambda rows: _share(rows, lambda truth, said: said is not None),
         }
 
 
@@ -59,37 +55,34 @@ def checklists(phantom: Phantom, place: int) -> tuple[str, ...]:
     return (*likely, others[place % len(others)])
 
 
-def item_of(phantom: Phantom, disease: str, line: int) -> Item:
+def item_of(phantom: Phantom, diseases: tuple[str, ...]) -> Item:
     told, _ = story(phantom)
-    criterion = criteria(phantom, told)[disease][line]
-    question = asked(told, criterion.text)
+    lines = criteria(phantom, told)
+    states = {line.text: line.state for disease in diseases for line in lines[disease]}
     return Item(
-        id=f"{phantom.family}-{phantom.seed}-{disease.replace(' ', '-')}-{line}",
-        truth={"state": criterion.state, "criterion": criterion.text, "disease": disease, "history": told},
-        request=partial(_request, phantom, question),
-        **whose(phantom, disease=disease),
+        id=f"{phantom.family}-{phantom.seed}",
+        truth={"diseases": diseases, "states": states, "history": told},
+        request=partial(request_of, phantom, told, diseases),
+        **whose(phantom, disease=diseases[0]),
     )
 
 
 def asked(history: str, criterion: str) -> str:
-    """The question that puts one criterion."""
+    """The question that puts one criterion by itself, the history before it."""
     told = f"History: {history} " if history else ""
     return f"{told}Criterion: {criterion} Is it met, contradicted or unknown?"
 
 
-def state_of(text: str) -> str | None:
-    """The one state an answer names; "not met" is contradicted. None: none, or several."""
-    plain = _NOT_KNOWN.sub("unknown", _NOT_MET.sub("contradicted", text))
-    return chosen(plain, STATES)
-
-
-def _request(phantom: Phantom, question: str) -> AskRequest:
-    return AskRequest(study=rendered(phantom), question=question)
-
-
 def _columns(rows: Sequence[Scores]) -> tuple[list[str], list[str | None]]:
-    return [row["truth"] for row in rows], [row["said"] for row in rows]
+    """Truth and answer of every criterion of every row."""
+    truth, said = ([row[name] for row in rows] for name in ("truth", "said"))
+    return list(chain.from_iterable(truth)), list(chain.from_iterable(said))
 
 
 def _f1_of(state: str, rows: Sequence[Scores]) -> float:
     return criteria_f1(*_columns(rows))[state]
+
+
+def _share(rows: Sequence[Scores], holds: Callable[[str, str | None], bool]) -> float:
+    pairs = list(zip(*_columns(rows), strict=True))
+    return rate(sum(holds(truth, said) for truth, said in pairs), len(pairs)).value

@@ -7,7 +7,9 @@ that was refused is an empty one. `judged` lets a second model count the errors 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
+from assistant.checks import states_change
 from assistant.engines.base import Engine
+from assistant.reports.checks.impression import kin
 from assistant.reports.template import built_in
 from assistant.requests import ReportRequest
 from eval.benchmarks.phantom_items import TOLD, drawn, rendered, sides_of, spoken, whose
@@ -15,7 +17,7 @@ from eval.benchmarks.vqa_open import bleu, side_against
 from eval.exam.benchmark import Answer, Benchmark, Figure, Item, Row, Scores, mean_of
 from eval.metrics.contradiction import contradictions
 from eval.metrics.judge import JudgeSummary, judge, summary
-from eval.metrics.labeller import FindingF1, f1_of_counts, finding_counts
+from eval.metrics.labeller import FindingF1, f1_of_counts, finding_counts, findings_of
 from eval.metrics.text import bleu_statistics, meteor, rouge_l
 from eval.phantoms import Phantom
 from eval.phantoms.text import Report
@@ -47,6 +49,8 @@ class ReportDraft(Benchmark):
             "bleu": bleu_statistics(draft, reference).tolist(),
             "rouge_l": rouge_l(draft, reference),
             "meteor": meteor(draft, reference),
+            "invented": len(invented(draft, reference)) if draft else None,
+            "unfounded_change": states_change(draft) if draft else None,
             "contradicts_itself": bool(contradictions(told)) if draft else None,
             "wrong_side": side_against(draft, sides) if sides else None,
             "words": [len(draft.split()), len(reference.split())],
@@ -65,6 +69,8 @@ class ReportDraft(Benchmark):
             "METEOR (no synonyms)": mean_of("meteor"),
             "contradiction rate": mean_of("contradicts_itself"),
             "wrong side": mean_of("wrong_side"),
+            "change stated without a prior": mean_of("unfounded_change"),
+            "findings invented, a draft": mean_of("invented"),
             "length ratio": length_ratio,
             **{f"without {section}": mean_of(f"no_{section}") for section in ("findings", "impression")},
             "answered": mean_of("answered"),
@@ -79,6 +85,13 @@ def item_of(phantom: Phantom, more: tuple[str, ...] = ()) -> Item:
         request=partial(_request, phantom, more),
         **whose(phantom, view=" and ".join((phantom.view, *more)), findings=_findings(phantom)),
     )
+
+
+def invented(draft: str, reference: str) -> list[str]:
+    """Findings that a draft states and its reference neither has nor suspects, nor one that may stand for them."""
+    true = [finding for finding, state in findings_of(reference).items() if state != "absent"]
+    said = [finding for finding, state in findings_of(draft).items() if state == "present"]
+    return [one for one in said if one != "No Finding" and not any(kin(one, other) for other in true)]
 
 
 def _findings(phantom: Phantom) -> str:

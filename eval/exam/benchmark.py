@@ -51,10 +51,21 @@ class Said(BaseModel):
     cites: tuple[str, ...] = ()
 
 
+class Weighed(BaseModel):
+    """A candidate of a differential: `states` of its criteria by their texts; none without a guideline."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    score: float
+    states: dict[str, str] = {}
+
+
 class Answer(BaseModel):
     """What came back of one asking. `raw` is what the model wrote before any check; `likelihoods` are the natural
-    log-probabilities of the offered completions, empty where the engine can't score. `evidence` is not written down:
-    it lets the same references be shown again with another picture."""
+    log-probabilities of the offered completions, empty where the engine can't score. `verdict` and `candidates`, best
+    first, are those of a differential. `evidence` is not written down: it lets the same references be shown again with
+    another picture."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -70,6 +81,8 @@ class Answer(BaseModel):
     retrieved: tuple[str, ...] = ()  # ids, best first
     prompt_sha256: str = ""
     likelihoods: dict[str, float] = {}
+    verdict: str = ""
+    candidates: tuple[Weighed, ...] = ()
     evidence: Evidence = Field(default_factory=Evidence, exclude=True)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from assistant.assistant import Assistant
 from assistant.engines.base import Delta, Engine, Prompt
-from assistant.events import Done, Finding, Quality, Retrieved, Sentence
+from assistant.events import Differential, Done, Finding, Quality, Retrieved, Sentence
 from assistant.reports.draft import statement_id
 from assistant.reports.drafting import draft_of
 from assistant.requests import Request
-from eval.exam.benchmark import Answer, Said
+from eval.exam.benchmark import Answer, Said, Weighed
+from retrieval.cards import Card
 from retrieval.retriever import Retriever
 from retrieval.types import Evidence, Query
 
@@ -60,9 +61,13 @@ class Candidate:
     def __init__(self, assistant: Assistant, *, adapter: str | None = None, references: bool = True) -> None:
         self.assistant, self.adapter, self.references = assistant, adapter, references
 
-    async def ask(self, request: Request, references: Evidence | None = None, *, options: Sequence[str] = ()) -> Answer:
+    async def ask(
+        self, request: Request, references: Evidence | None = None, *, options: Sequence[str] = (),
+        cards: Sequence[Card] | None = None,
+    ) -> Answer:  # fmt: skip
         """One run of the whole path. `references` None: what is retrieved; `NOTHING`: none. `options`: completions
-        whose likelihood after the same prompt is wanted, as the model would write them ("[answer] Yes")."""
+        whose likelihood after the same prompt is wanted, as the model would write them ("[answer] Yes"). `cards`: the
+        guidelines a differential is held to; the assistant's own when not given."""
         if references is None and not self.references:
             references = NOTHING
         if self.adapter and not request.adapter:
@@ -71,7 +76,8 @@ class Candidate:
             request = replace(request, adapter=self.adapter)
         engine = Listening(self.assistant.engine)
         retriever = Given(self.assistant.retriever, references)
-        sitting = Assistant(engine, retriever, self.assistant.domains)  # type: ignore[arg-type]
+        own = self.assistant.cards if cards is None else lambda: cards
+        sitting = Assistant(engine, retriever, self.assistant.domains, cards=own)  # type: ignore[arg-type]
         async with aclosing(sitting.run(request)) as events:
             answer = heard([event async for event in events])
         answer.raw, answer.evidence = engine.raw, retriever.evidence
@@ -95,6 +101,7 @@ def heard(events: Sequence[Any]) -> Answer:
     gone = {statement.statement.id for statement in draft.superseded} if draft else set()
     replaced = {s.index for s in events if isinstance(s, Sentence) and statement_id(s.index) in gone}
     found = next((event for event in events if isinstance(event, Retrieved)), None)
+    weighed = next((event for event in events if isinstance(event, Differential)), None)
     return Answer(
         status=done.status,
         text=done.answer,
@@ -108,6 +115,11 @@ def heard(events: Sequence[Any]) -> Answer:
         domain=quality.domain.name if quality.domain else None,
         dropped=len(done.dropped),
         retrieved=tuple(item.id for item in found.evidence) if found else (),
+        verdict=weighed.verdict if weighed else "",
+        candidates=tuple(
+            Weighed(name=c.name, score=c.score, states={line.text: line.state for line in c.criteria})
+            for c in (weighed.candidates if weighed else ())
+        ),
     )
 
 

@@ -41,9 +41,10 @@ def organs(
     view: str = "PA",
     fault: Fault | None = None,
     comparison: str = "",
+    sought: Sequence[str] = (),
 ) -> dict[str, str]:
     """Section → its sentences, in the template's order. `comparison` (`pairs.compare`): what has changed since the
-    prior study; without it there is no such section."""
+    prior study; without it there is no such section. `sought`: findings whose absence is said in so many words."""
     found, devices = told(findings, view), devices_told(devices, view)
     hearts = [sentence(f) for f in found if f.kind == "cardiomegaly"]
     abnormal = [capital(phrase(f).removeprefix("a ")) + "." for f in found]
@@ -52,21 +53,24 @@ def organs(
         "technique": _technique(view, fault),
         **({"comparison": comparison} if comparison else {}),
         "lines": " ".join(map(device_sentence, devices)) or NO_DEVICE,
-        "lungs": _group(found, view, _LUNGS, "The lungs are clear."),
-        "pleura": _group(found, view, _PLEURA),
+        "lungs": _group(found, view, _LUNGS, sought, "The lungs are clear."),
+        "pleura": _group(found, view, _PLEURA, sought),
         "heart": hearts[0] if hearts else "The heart is not enlarged.",
         "impression": " ".join(abnormal) or NORMAL,
     }
 
 
-def _group(found: Sequence[Finding], view: str, group: Sequence[Kind], clear: str = "") -> str:
+def _group(found: Sequence[Finding], view: str, group: Sequence[Kind], sought: Sequence[str], clear: str = "") -> str:
     """What is there of the group, and what is not. `clear` says that none is."""
     present = [sentence(f) for f in found if f.kind in group]
-    if clear and not present:
-        return clear
     here = {f.kind for f in found}
-    absent = [TERMS[k] for k in kinds_told(view) if k in group and k in _NEGATED and k not in here]
-    return " ".join([*present, f"There is no {' or '.join(absent)}."] if absent else present)
+    missed = [k for k in kinds_told(view) if k in group and k not in here]
+    if clear and not present:
+        present, missed = [clear], [k for k in missed if k in sought]
+    else:
+        missed = [k for k in missed if k in sought or k in _NEGATED]
+    absent = " or ".join(TERMS[k] for k in missed)
+    return " ".join([*present, f"There is no {absent}."] if absent else present)
 
 
 def _technique(view: str, fault: Fault | None) -> str:

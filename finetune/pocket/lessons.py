@@ -17,8 +17,8 @@ from finetune.pocket.targets import HALVES
 from finetune.pocket.vision import Batch, Pictures, Row
 
 KINDS = {  # share of the batches, and how many questions a sample holds
-    "quiz": (0.28, 8), "knowledge": (0.12, 5), "follow-up": (0.14, 6), "real": (0.14, 5), "reading": (0.19, 5),
-    "criteria": (0.06, 6), "report": (0.04, 1), "diagnosis": (0.03, 1),
+    "quiz": (0.27, 8), "knowledge": (0.11, 5), "follow-up": (0.16, 6), "real": (0.13, 5), "reading": (0.10, 5),
+    "criteria": (0.08, 6), "report": (0.10, 1), "diagnosis": (0.05, 1),
 }  # fmt: skip
 
 

@@ -24,15 +24,9 @@ from eval.phantoms.faults import FAULTS, GRADES, Fault
 RENDERED = 256  # pixels; larger than a model reads, so that training pictures are scaled down as users' are
 GRID = 14  # cells a side of the coarse grid
 DRAWN = (*FINDINGS, *DEVICES)  # what a phantom's places are of
-_NO_PICTURES = (
-    "__init__",
-    "criteria",
-    "dicom",
-    "protocols",
-    "questions",
-    "sheet",
-    "wordings",
-)  # change what is said only
+_NO_PICTURES = (  # change what is said of a phantom, nothing of what is kept of it
+    "__init__", "criteria", "dicom", "organs", "protocols", "questions", "sheet", "wordings",
+)  # fmt: skip
 _PAIR, _LATERAL, _SPOILT = 0.2, 0.07, 0.15  # shares of the seeds; the rest are good frontal films
 
 

@@ -39,7 +39,7 @@ class Recipe:
     phantoms: int = 20_000  # seeds; a pair is two films
     validation: int = 300
     vision: tuple[int, int, float] = (6000, 32, 1.2e-3)
-    language: tuple[int, int, float] = (2500, 10, 1.2e-3)
+    language: tuple[int, int, float] = (2000, 10, 1.2e-3)
     image_text: tuple[int, int, float] = (1600, 48, 1.5e-3)
     passages: tuple[int, int, float] = (800, 64, 2e-3)
     seed: int = 1

@@ -25,8 +25,9 @@ from eval.phantoms import Device, Fault, Finding
 from eval.phantoms.criteria import criteria, diagnosis, history
 from eval.phantoms.organs import organs
 from eval.phantoms.pairs import Change, change_questions, compare
-from eval.phantoms.phrases import Question, capital
+from eval.phantoms.phrases import TERMS, Question, capital
 from eval.phantoms.questions import questions
+from finetune.pocket.checklists import card_criteria
 from finetune.pocket.material import FINDINGS, Card, case, case_text, passage
 
 UNTRAINED = (
@@ -36,6 +37,15 @@ UNTRAINED = (
 )  # fmt: skip
 _ASKING = ("Is there {a}?", "Does this radiograph show {a}?", "Do you see {a}?", "Any sign of {a}?", "Is {a} present?",
            "Could this be {a}?", "Please look for {a}. Do you find it?", "Tell me whether there is {a}.")  # fmt: skip
+_INDICATIONS = (
+    "Suspected {}.",
+    "{}?",
+    "Query {}.",
+    "To rule out {}.",
+    "Control of {}.",
+    "Breathless, {}?",
+    "Is there {}?",
+)
 UNKNOWABLE = 0.05  # share of questions about what no picture of training shows
 BLANK = np.zeros((8, 8), np.uint8)
 CANNOT_TELL = "I cannot tell: this model was not trained for that question."
@@ -54,6 +64,10 @@ class Sample:
     @property
     def pictures(self) -> int:
         return sum(not isinstance(part, str) for message in self.prompt.messages for part in message.parts)
+
+
+def _pick(things: Sequence[str], rng: np.random.Generator) -> str:
+    return things[int(rng.integers(len(things)))]
 
 
 def without_sides(text: str) -> str:
@@ -169,7 +183,7 @@ class SampleMaker:
             for q in chosen
         ]
         for n in np.flatnonzero(rng.random(len(said)) < UNKNOWABLE):
-            said[n] = (str(rng.choice(_ASKING)).format(a=rng.choice(UNTRAINED)), f"[answer] {CANNOT_TELL}")
+            said[n] = (_pick(_ASKING, rng).format(a=_pick(UNTRAINED, rng)), f"[answer] {CANNOT_TELL}")
         earlier: tuple[Turn, ...] = ()
         if rng.random() < 0.12:
             before = mixed(self.questions(index, rng), rng, 1)[0]
@@ -195,16 +209,23 @@ class SampleMaker:
         return sample_of(AskRequest(study=study, prior=prior, question=said[0][0]), [], said)
 
     def report(self, index: int, rng: np.random.Generator) -> Sample:
-        """The report; with its prior study where there is one."""
+        """The report; with its prior study, and sometimes that one's report, where there is one. What the indication
+        names is answered."""
         facts, sides = self.facts[index], self._sides(index, rng)
         evidence, _ = self._evidence([f["kind"] for f in facts["findings"]], index, rng)
-        study = _study(facts, sides, rng)
-        prior = _study(self.facts[index - 1], sides, rng) if facts["kind"] == "current" else None
-        truth = Truth.of(facts)
-        comparison = compare(truth.changes) if prior else ""
-        told = organs(truth.findings, truth.devices, facts["view"], truth.fault, comparison)
-        lines = "\n".join(_report_lines(told, sides))
-        return sample_of(ReportRequest(study=study, prior=prior), evidence, [("", lines)])
+        truth, before = Truth.of(facts), self.facts[index - 1] if facts["kind"] == "current" else None
+        terms, wanted = list(TERMS.items()), int(rng.integers(1, 3)) if rng.random() < 0.4 else 0
+        sought = dict(terms[n] for n in rng.permutation(len(terms))[:wanted])
+        request = ReportRequest(
+            study=_study(facts, sides, rng),
+            prior=_study(before, sides, rng) if before else None,
+            prior_report=case_text(before) if before and rng.random() < 0.4 else "",
+            indication=_pick(_INDICATIONS, rng).format(" or ".join(sought.values())) if sought else "",
+            history=history(truth, rng) if rng.random() < 0.3 else "",
+        )
+        comparison = compare(truth.changes) if before else ""
+        told = organs(truth.findings, truth.devices, facts["view"], truth.fault, comparison, tuple(sought))
+        return sample_of(request, evidence, [("", "\n".join(_report_lines(told, sides)))])
 
     def diagnosis(self, index: int, rng: np.random.Generator) -> Sample:
         """The likely diseases, with a history and, mostly, candidates to choose from."""
@@ -223,22 +244,25 @@ class SampleMaker:
         return sample_of(request, evidence, [("", "\n".join([*lines, *_citing(shown, kinds)]))])
 
     def criteria(self, index: int, rng: np.random.Generator, turns: int) -> Sample:
-        """Lines of a guideline's checklist: met, contradicted or unknown, each state as likely as there are such."""
-        truth = Truth.of(self.facts[index])
-        told = history(truth, rng)
+        """Lines of checklists, the phantoms' and the guideline cards': met, contradicted or unknown, each state as
+        likely as there are such. Half of them with a history."""
+        facts, truth = self.facts[index], Truth.of(self.facts[index])
+        told = history(truth, rng) if rng.random() < 0.5 else ""
         pools: dict[str, list[str]] = {"met": [], "contradicted": [], "unknown": []}
-        for checklist in criteria(truth, told).values():
-            for one in checklist:
+        if told or rng.random() < 0.3:
+            for one in (one for checklist in criteria(truth, told).values() for one in checklist):
                 pools[one.state].append(one.text)
+        else:
+            for text, decided in card_criteria(truth, facts["view"]):
+                pools[decided].append(text)
         said = []
         for n in range(turns):
-            state = ("met", "contradicted", "unknown")[int(rng.integers(3))]
-            pool = pools[state] or pools["unknown"]
-            state = state if pools[state] else "unknown"
-            text = pool.pop(int(rng.integers(len(pool)))) if len(pool) > 1 else pool[0]
+            state = _pick([state for state, pool in pools.items() if pool], rng)
+            text = pools[state].pop(int(rng.integers(len(pools[state]))))
             question = f"Criterion: {text} Is it met, contradicted or unknown?"
-            said.append((f"History: {told} {question}" if n == 0 else question, f"[answer] {capital(state)}. [image]"))
-        study = _study(self.facts[index], self._sides(index, rng), rng)
+            before = f"History: {told} " if told and n == 0 else ""
+            said.append((before + question, f"[answer] {capital(state)}. [image]"))
+        study = _study(facts, self._sides(index, rng), rng)
         return sample_of(AskRequest(study=study, question=said[0][0]), [], said)
 
     def _sides(self, index: int, rng: np.random.Generator) -> bool:

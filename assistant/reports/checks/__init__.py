@@ -29,9 +29,9 @@ CHECKS: tuple[Check, ...] = (
 
 
 def checked(draft: Draft, situation: Situation) -> Draft:
-    """The draft with everything that was noticed: results of the checks beside those it has, each once; alerts on
-    top; what is missing."""
-    noticed = [*draft.checks, *(found for check in CHECKS for found in check(draft, situation))]
+    """The draft with what is noticed of it now, each once, in place of what was noticed before; alerts on top; what is
+    missing."""
+    noticed = [found for check in CHECKS for found in check(draft, situation)]
     return draft.model_copy(
         update={
             "checks": tuple(found for n, found in enumerate(noticed) if found not in noticed[:n]),

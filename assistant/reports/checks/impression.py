@@ -40,7 +40,7 @@ def against_findings(draft: Draft, situation: Situation) -> list[CheckResult]:
         if mention.state == "absent" or mention.finding in _UNCOMPARED:
             continue
         words = text[mention.start : mention.end].lower()
-        if not any(g.state != "absent" and _kin(mention.finding, g.finding, words) for _, _, g in grounds):
+        if not any(g.state != "absent" and kin(mention.finding, g.finding, words) for _, _, g in grounds):
             found.append(_unfounded(statement, mention, known))
     for statement, claim in claims_of(said):
         if claim.mention.state == "present" and claim.mention.finding not in _UNCOMPARED:
@@ -61,9 +61,9 @@ def against_impression(draft: Draft, situation: Situation) -> list[CheckResult]:
         finding = claim.mention.finding
         if claim.mention.state != "present" or finding in _UNCOMPARED:
             continue
-        kin = [m for _, text, m in spoken if m.state != "absent" and _kin(m.finding, finding, text[m.start : m.end])]
-        if kin:
-            found += _left_out_side(statement, claim, kin)
+        same = [m for _, text, m in spoken if m.state != "absent" and kin(m.finding, finding, text[m.start : m.end])]
+        if same:
+            found += _left_out_side(statement, claim, same)
             continue
         denial = next((i for i, c in concluded if _denied(claim, c)), None)
         if denial:
@@ -89,10 +89,11 @@ def _mentions(statements: Sequence[Statement]) -> list[tuple[str, str, Mention]]
     return [(said.id, said.text, mention) for said in statements for mention in label(said.text)]
 
 
-def _kin(one: Finding, other: Finding, words: str) -> bool:
+def kin(one: Finding, other: Finding, words: str = "") -> bool:
+    """Whether one finding may stand for the other; `words`: those by which the first was named."""
     if "failure" in words and other in _FAILURE:
         return True
-    return one == other or any({one, other} <= kin for kin in _KIN)
+    return one == other or any({one, other} <= pair for pair in _KIN)
 
 
 def _denied(present: Claim, other: Claim) -> bool:

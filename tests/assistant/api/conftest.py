@@ -210,6 +210,6 @@ def start(client: Any, study: str, question: str = "Is there an effusion?", **mo
     return str(answer.json()["id"])
 
 
-def ended(client: Any, run: str) -> dict[str, Any]:
+def ended(client: Any, run: str, seconds: float = 10) -> dict[str, Any]:
     """The run, once it has ended."""
-    return wait_for(lambda: (r := client.get(f"/v1/runs/{run}").json())["finished"] and r)
+    return wait_for(lambda: (r := client.get(f"/v1/runs/{run}").json())["finished"] and r, seconds)

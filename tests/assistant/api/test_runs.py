@@ -2,6 +2,7 @@ import asyncio
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -14,7 +15,9 @@ from assistant.errors import EngineDown, Unavailable
 from assistant.events import Failed
 from assistant.requests import DiagnoseRequest, ReportRequest
 from assistant.settings import Settings
+from retrieval.db import patient_hash, salt_of
 from tests.assistant.api.conftest import FakeAssistant, client_of, ended, png, serving, start, upload, wait_for
+from tests.assistant.imaging.make import dataset, saved
 
 KINDS = ["quality", "retrieved", "sentence", "sentence", "done"]
 
@@ -73,6 +76,28 @@ def test_a_prior_from_the_library_has_to_be_the_same_patients(client: TestClient
     assert client.post("/v1/runs", json=body | {"prior_case": "c9"}).status_code == 404
     both = client.post("/v1/runs", json=body | {"prior_case": "c1", "prior": upload(client, png(30))})
     assert "not both" in both.json()["detail"]
+
+
+def test_a_prior_from_the_library_brings_its_report(
+    client: TestClient, fake: FakeAssistant, settings: Settings
+) -> None:
+    own = replace(fake.library.case("c1"), patient=patient_hash(salt_of(settings.home), "P1"))
+    fake.library.case = {"c1": own}.__getitem__  # type: ignore[method-assign]
+    body = {"task": "report", "study": upload(client, saved(dataset())), "prior_case": "c1"}
+    for more, told in (({}, "Small left effusion."), ({"prior_report": "Clear lungs."}, "Clear lungs.")):
+        run = ended(client, client.post("/v1/runs", json=body | more).json()["id"])
+        request = fake.requests[-1]
+        assert isinstance(request, ReportRequest)
+        assert request.prior is not None
+        assert request.prior_report == run["request"]["prior_report"] == told
+
+
+def test_an_unknown_template_is_refused_at_once(client: TestClient) -> None:
+    answer = client.post("/v1/runs", json={"task": "report", "study": upload(client), "template": "knee"})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["type"] == "urn:consult:unknown-template"
+    assert "brain_mr, chest" in answer.json()["detail"]
+    assert client.get("/v1/runs").json()["items"] == []
 
 
 def test_report_and_diagnose_reach_the_assistant_as_asked(client: TestClient, fake: FakeAssistant) -> None:

@@ -16,7 +16,7 @@ from assistant.exchange.document import Document, export
 from assistant.exchange.fhir import CODES, STATUS, VALUE_SETS, check_codes
 from assistant.exchange.sr import COMPREHENSIVE_SR, structured_report
 from assistant.identity import Identity, Instance
-from assistant.reports.draft import Draft, DraftSection, Statement
+from assistant.reports.draft import Alert, CheckResult, Draft, DraftSection, Statement
 from assistant.reports.life import Status
 from assistant.reports.render import DEMONSTRATION
 
@@ -73,6 +73,49 @@ def test_fhir_says_who_found_what_and_names_nobody(status: Status) -> None:
     assert DEMONSTRATION in report["text"]["div"]
     for private in ("Doe^Jane", "1960"):
         assert private not in json.dumps(report)
+
+
+ALARMED = replace(DOCUMENT, draft=DRAFT.model_copy(update={
+    "alerts": (Alert(kind="pneumothorax", message="Pneumothorax. It may grow.", statements=("s2", "s4")),),
+    "checks": (CheckResult(check="impression", message="Effusion: of another side.", statements=("s4",)),
+               CheckResult(check="missing", message="bones (Bones)")),
+    "missing": ("bones (Bones)",),
+}))  # fmt: skip
+ALARMS = ["ALERT: Pneumothorax. It may grow.", "Check: Effusion: of another side.", "Missing: bones (Bones)."]
+
+
+def test_fhir_has_alerts_as_critical_observations_first_and_what_the_checks_found_last() -> None:
+    report = fhir(ALARMED)
+    alert, effusion, _, checks = report["contained"][1:]
+    assert [r["reference"] for r in report["result"]] == [f"#{o['id']}" for o in report["contained"][1:]]
+    assert alert["interpretation"][0]["coding"][0]["code"] == "AA"
+    assert (alert["valueString"], alert["derivedFrom"]) == (
+        "Pneumothorax. It may grow.", [{"reference": f"#{effusion['id']}"}]
+    )  # fmt: skip
+    assert checks["valueString"].splitlines() == ALARMS[1:]
+    assert {alert["status"], checks["status"]} == {"final"}
+    assert "interpretation" not in effusion
+
+
+@pytest.mark.parametrize("format", ["sr", "pdf", "markdown", "text"])
+def test_alerts_and_failed_checks_leave_with_the_report(format: Any) -> None:
+    data = export(ALARMED, format)
+    if format == "sr":
+        containers = [i for i in pydicom.dcmread(io.BytesIO(data)).ContentSequence if i.ValueType == "CONTAINER"]
+        assert containers[0].ConceptNameCodeSequence[0].CodeMeaning == "Summary"
+        assert texts(containers[0])[-3:] == ALARMS
+        return
+    told = data.decode() if format != "pdf" else _pdf_text(data)
+    places = [told.index(line if format != "markdown" else f"> {line}") for line in ALARMS]
+    assert places == sorted(places)
+    assert places[-1] < told.index("Left effusion")
+    assert told.index("Signed by") < places[0]
+
+
+def _pdf_text(data: bytes) -> str:
+    import pypdf
+
+    return " ".join(" ".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(data)).pages).split())
 
 
 def test_fhir_without_identifiers_refers_to_nothing() -> None:

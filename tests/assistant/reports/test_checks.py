@@ -181,7 +181,7 @@ def edited(clean: dict[str, list[str]], wrong: dict[str, Any]) -> dict[str, list
 
 @pytest.mark.parametrize(
     ("file", "found", "of", "false", "drafts"),
-    [("paraphrased.yaml", 44, 45, 1, 8), ("paraphrased_later.yaml", 23, 27, 1, 8)],
+    [("paraphrased.yaml", 44, 45, 1, 8), ("paraphrased_later.yaml", 26, 27, 0, 8)],
 )
 def test_errors_in_other_words(file: str, found: int, of: int, false: int, drafts: int) -> None:
     """Figures as measured: fewer found or more false alarms is a loss."""

@@ -11,9 +11,15 @@ from typer.testing import CliRunner
 from assistant.assistant import Assistant
 from assistant.cli import app
 from assistant.engines.fake import FakeEngine
-from assistant.errors import BadInput
+from assistant.errors import BadInput, UnknownTemplate
+from assistant.imaging import read_study
 from assistant.reports.worklist import read_worklist
+from eval.phantoms import make_phantom
+from eval.phantoms.dicom import to_dicom
 from eval.phantoms.organs import organs
+from retrieval.db import salt_of
+from retrieval.library import Library
+from retrieval.types import Case
 from tests.assistant.parts import make_assistant, study
 from tests.assistant.reports.test_report_run import told
 
@@ -57,6 +63,32 @@ def test_json_holds_the_draft_and_the_run(engine: FakeEngine, picture: Path, tmp
     assert shown["draft"]["identity"]["model"] == "fake"
     consult(str(picture), "--format", "pdf", "--out", str(tmp_path / "r.pdf"))
     assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_case_of_the_library_is_the_prior_with_its_report(engine: FakeEngine, own_home: Path, tmp_path: Path) -> None:
+    film, before = tmp_path / "film.dcm", study(seed=3).pictures[0]
+    to_dicom(make_phantom(1, size=256)).save_as(film, enforce_file_format=True)
+    (whose,) = {read_study([film], salt=salt_of(own_home))[0].patient}
+    with Library(own_home) as library:
+        library.put_case(Case("c1", before.sha256, "The heart was normal.", None, whose), before.pixels)
+    shown = json.loads(consult(str(film), "--prior-case", "c1", "--json"))
+    assert "The heart was normal." in str(engine.prompts[0].messages[-1].parts)
+    assert any(getattr(part, "sha256", "") == before.sha256 for part in engine.prompts[0].messages[-1].parts)
+    (comparison,) = [s for s in shown["draft"]["sections"] if s["name"] == "comparison"]
+    assert comparison["statements"] == []  # Consult doesn't say that there is no prior
+
+    (tmp_path / "w.csv").write_text("id,study,prior_case\na,film.dcm,c1\nb,film.dcm,c2\n")
+    consult("--batch", str(tmp_path / "w.csv"), "--out", str(tmp_path / "out"), code=1)
+    assert "The heart was normal." in str(engine.prompts[-1].messages[1].parts)
+    assert "no such case" in (tmp_path / "out" / "failures.csv").read_text()
+
+
+def test_an_unknown_template_is_refused_before_anything_is_read(engine: FakeEngine, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("id,study\na,nothing.png\n")
+    for arguments in (("nothing.png",), ("--batch", str(tmp_path / "w.csv"), "--out", str(tmp_path / "out"))):
+        result = CliRunner().invoke(app, ["report", *arguments, "--template", "knee"])
+        assert isinstance(result.exception, UnknownTemplate), result.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_worklist_is_resumed_and_its_failures_are_listed(engine: FakeEngine, picture: Path, tmp_path: Path) -> None:

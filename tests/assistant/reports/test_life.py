@@ -2,7 +2,7 @@ import pytest
 
 from assistant.errors import BadInput, WrongState
 from assistant.events import Identity
-from assistant.reports.draft import CheckResult, Draft, DraftSection, Statement
+from assistant.reports.draft import Draft, DraftSection, Statement
 from assistant.reports.life import Line, check_signable, check_step, compare, revised
 
 HEART = Statement(id="s1", text="Normal heart.", support="image", confidence=0.8)
@@ -11,7 +11,6 @@ DRAFT = Draft(
     template="chest", title="Chest",
     sections=(DraftSection(name="heart", title="Heart", findings=True, statements=(HEART,)),
               DraftSection(name="lungs", title="Lungs", findings=True, statements=(LUNG,))),
-    checks=(CheckResult(check="x", severity="warning", message="Look.", statements=("s1", "s2")),),
     identity=Identity(model="m", model_hash="h", engine="e"),
 )  # fmt: skip
 
@@ -22,12 +21,6 @@ def test_changed_words_lose_the_models_evidence_and_regain_it_with_its_words() -
     assert new.by_id["s2"] == LUNG
     back = revised(DRAFT, new, [("heart", [Line(" Normal  heart. ", "s1")]), ("lungs", [Line("Clear lungs.", "s2")])])
     assert back == DRAFT
-
-
-def test_a_deleted_sentence_leaves_its_check_but_not_the_pointer() -> None:
-    new = revised(DRAFT, DRAFT, [("lungs", [Line("Clear lungs.", "s2")])])
-    (check,) = new.checks
-    assert (check.message, check.statements) == ("Look.", ("s2",))
 
 
 def test_a_moved_sentence_counts_as_changed() -> None:

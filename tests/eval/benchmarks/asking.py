@@ -12,9 +12,11 @@ from assistant.engines.base import EngineInfo, Prompt
 from assistant.engines.fake import INFO
 from assistant.requests import AskRequest, Request
 from assistant.study import Picture
+from eval.calibration.reader import SimulatedReader
 from eval.exam.benchmark import Benchmark, Item, Row
 from eval.exam.candidate import Candidate
 from eval.exam.sitting import Journal, sit
+from eval.phantoms import make_phantom
 from retrieval.types import Case, Evidence
 from retrieval.types import Item as Reference
 from tests.assistant.parts import make_assistant
@@ -83,6 +85,21 @@ async def rows_of(
         return await sit(benchmark, Candidate(assistant), items, Journal(home / "journal" / "rows.jsonl", {}))
     finally:
         await assistant.close()
+
+
+async def rows_of_oracles(benchmark: Benchmark, items: Sequence[Item], home: Path, errs: float = 0.0) -> list[Row]:
+    """As readers sit it that know the truth of their study, and tell it wrongly at this rate: each has its own."""
+    rows = []
+    for item in items:
+        ((family, seed),) = item.phantoms
+        assistant = make_assistant(home / item.id, [""], documents={})
+        phantom = make_phantom(seed, family=family, size=64)
+        assistant.engine = SimulatedReader(phantom, item.truth["history"], errs)
+        try:
+            rows += await sit(benchmark, Candidate(assistant), [item], Journal(home / item.id / "rows.jsonl", {}))
+        finally:
+            await assistant.close()
+    return rows
 
 
 def figures_of(benchmark: Benchmark, rows: Sequence[Row]) -> dict[str, float]:

@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assistant.engines.fake import FakeEngine
 from eval.benchmarks import phantom_items
-from eval.benchmarks.report import ReportDraft, judged, length_ratio
-from eval.exam.benchmark import Item, Row
+from eval.benchmarks.report import ReportDraft, invented, judged, length_ratio
+from eval.exam.benchmark import Answer, Item, Row, Said
 from eval.metrics.judge import ERROR_TYPES
 from eval.phantoms import make_phantom
 from tests.eval.benchmarks.asking import abstains, figures_of, perfect, rows_of, showing, small_films
@@ -47,12 +48,39 @@ def test_some_studies_have_both_views_and_their_own_subgroup(items: list[Item]) 
 async def test_a_perfect_draft_has_every_figure_at_its_best(frontal: list[Item], tmp_path: Path) -> None:
     says = perfect((item.request(), draft_of(item)) for item in frontal)
     figures = figures_of(ReportDraft(), await rows_of(ReportDraft(), frontal, says, tmp_path))
-    nought = ("contradiction rate", "wrong side", "without findings", "without impression")
-    assert [figures.pop(name) for name in nought] == [0, 0, 0, 0]
+    nought = (
+        "contradiction rate", "wrong side", "without findings", "without impression",
+        "change stated without a prior", "findings invented, a draft",
+    )  # fmt: skip
+    assert [figures.pop(name) for name in nought] == [0] * len(nought)
     assert figures.pop("METEOR (no synonyms)") == pytest.approx(1, abs=1e-3)
     known = {name: value for name, value in figures.items() if not math.isnan(value)}
     assert known == pytest.approx(dict.fromkeys(known, 1.0))
     assert len(known) > 10
+
+
+@pytest.mark.parametrize(
+    ("draft", "found"),
+    [
+        ("There is a left pleural effusion and a rib fracture.", ["Fracture"]),
+        ("Possible pneumothorax.", []),  # a doubt states nothing
+        ("There is an opacity at the left base. No pneumothorax.", []),  # stands for the consolidation
+        ("Cardiomegaly. There is a nodule.", ["Cardiomegaly", "Lung Lesion"]),
+        ("The lungs are clear.", []),
+    ],
+)
+def test_what_is_invented(draft: str, found: list[str]) -> None:
+    assert sorted(invented(draft, "Left pleural effusion and consolidation. The heart is normal.")) == found
+
+
+def test_a_change_without_a_prior_and_what_is_invented_are_counted(items: list[Item]) -> None:
+    for text, changed in (("The pneumothorax has grown since the prior study.", 1), ("A pneumothorax is seen.", 0)):
+        said = Said(section="pleura", text=text, support="image")
+        item = replace(items[0], truth={"report": "The lungs are clear.", "sides": {}})
+        score = ReportDraft().score(item, {"asked": Answer(status="answered", text=text, sentences=(said,))})
+        figures = {name: figure([score]) for name, figure in ReportDraft().figures.items()}
+        assert figures["change stated without a prior"] == changed
+        assert figures["findings invented, a draft"] == 1
 
 
 @pytest.mark.anyio
