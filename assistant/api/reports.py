@@ -188,8 +188,9 @@ def exported(
     desk: Here, user: User, report: OwnReport, format: Format,
     version: Annotated[int | None, Query(ge=1, description="the newest when not given")] = None,
 ) -> Response:  # fmt: skip
-    """FHIR R4 `DiagnosticReport`, DICOM SR, Markdown or text. What no person has signed leaves as preliminary. FHIR and
-    DICOM SR name the patient and the study by the identifiers of the files that were uploaded."""
+    """FHIR R4 `DiagnosticReport`, DICOM SR, PDF, Markdown or text. What no person has signed leaves as
+    preliminary. FHIR and DICOM SR name the patient and the study by the identifiers of the files that were
+    uploaded."""
     document = document_of(desk.records, user, report, version)
     data, kind = export(document, format), FORMATS[format]
     desk.records.audit(user, f"report.export.{format}", report.id)

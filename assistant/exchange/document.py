@@ -8,9 +8,9 @@ from assistant.errors import Misconfigured
 from assistant.identity import Identity
 from assistant.reports.draft import Draft
 from assistant.reports.life import SIGNED, Status
-from assistant.reports.render import PRELIMINARY, markdown, text
+from assistant.reports.render import PRELIMINARY, markdown, pdf, text
 
-Format = Literal["fhir", "sr", "markdown", "text"]
+Format = Literal["fhir", "sr", "pdf", "markdown", "text"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,6 +71,7 @@ def _sr(document: Document) -> bytes:
 FORMATS: dict[Format, Kind] = {
     "fhir": Kind("application/fhir+json", "json", _fhir),
     "sr": Kind("application/dicom", "dcm", _sr),
+    "pdf": Kind("application/pdf", "pdf", lambda d: pdf(d.draft, d.standing)),
     "markdown": Kind("text/markdown; charset=utf-8", "md", lambda d: markdown(d.draft, d.standing).encode()),
     "text": Kind("text/plain; charset=utf-8", "txt", lambda d: text(d.draft, d.standing).encode()),
 }

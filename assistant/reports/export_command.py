@@ -12,12 +12,12 @@ from assistant.errors import BadInput
 
 def export(
     report_id: Annotated[str, typer.Argument(metavar="REPORT", help="Its id, as the API and the page show it.")],
-    format: Annotated[Literal["fhir", "sr", "markdown", "text"], typer.Option(help="What to write.")] = "fhir",
+    format: Annotated[Literal["fhir", "sr", "pdf", "markdown", "text"], typer.Option(help="What to write.")] = "fhir",
     out: Annotated[Path | None, typer.Option(help="A new file; standard output when not given.")] = None,
     version: Annotated[int | None, typer.Option(min=1, help="The newest when not given.")] = None,
     user: Annotated[str, typer.Option(help="Whose report it is.")] = "local",
 ) -> None:
-    """Write a report for another system: FHIR DiagnosticReport, DICOM SR, Markdown or text."""
+    """Write a report for another system: FHIR DiagnosticReport, DICOM SR, PDF, Markdown or text."""
     from assistant.api.records import Records
     from assistant.api.reports import document_of
     from assistant.exchange import document as exchange

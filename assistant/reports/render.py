@@ -97,7 +97,7 @@ def _escaped(words: str) -> str:
     return "\\" + out if out[:1] in "-+>=" else out
 
 
-def pdf(draft: Draft) -> bytes:
+def pdf(draft: Draft, standing: str = PRELIMINARY) -> bytes:
     """A4, in a font every reader has. It lacks letters beyond Latin-1, and says where it had to leave one out."""
     from fpdf import FPDF
 
@@ -106,7 +106,7 @@ def pdf(draft: Draft) -> bytes:
     document.set_auto_page_break(True, margin=18)
     document.add_page()
     size = {"title": 16, "notice": 10, "heading": 12, "text": 11, "small": 8}
-    told = list(paragraphs(draft))
+    told = list(paragraphs(draft, standing))
     if any(_latin(words).count("?") > words.count("?") for _, words in told):
         told.append(("small", _UNSHOWN))
     for kind, words in told:
