@@ -86,7 +86,7 @@ def change(kind: str, before: str | None, after: str | None) -> str:
 
 def words_changed(before: str, after: str) -> str:
     """Word by word, what went and what came."""
-    old, new = (re.findall(r"\s+|[^\s]+", text) for text in (before, after))
+    old, new = (re.findall(r"\S+\s*", text) for text in (before, after))
     parts = []
     for what, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         gone, come = escape("".join(old[i:j])), escape("".join(new[k:m]))

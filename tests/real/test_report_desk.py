@@ -14,7 +14,8 @@ import pydicom
 import pytest
 
 from eval.phantoms.dicom import to_dicom
-from eval.phantoms.phantom import make_phantom
+from eval.phantoms.pairs import make_pair
+from eval.phantoms.phantom import Phantom, make_phantom
 from tests.real.conftest import PATIENCE_MS
 from tests.ui.serving import FakeAssistant
 from ui import strings
@@ -28,9 +29,9 @@ def token() -> str:
     return "token-of-ann"
 
 
-def dicom(seed: int) -> dict[str, Any]:
+def dicom(phantom: Phantom) -> dict[str, Any]:
     out = io.BytesIO()
-    to_dicom(make_phantom(seed, size=512)).save_as(out, enforce_file_format=True)
+    to_dicom(phantom).save_as(out, enforce_file_format=True)
     return {"name": "a.dcm", "mimeType": "application/dicom", "buffer": out.getvalue()}
 
 
@@ -61,8 +62,8 @@ def write(page: Any, box: Any, text: str) -> None:
 
 
 def exported(page: Any, form: str, end: str, folder: Path) -> bytes:
-    press(page, strings.FORMATS[form][0])
-    button = page.get_by_role("button", name=f"{end}", exact=False)
+    page.get_by_test_id("stButtonGroup").get_by_text(strings.FORMATS[form][0], exact=True).click()
+    button = page.get_by_test_id("stDownloadButton").get_by_role("button").filter(has_text=end)
     button.wait_for()
     with page.expect_download(timeout=PATIENCE_MS) as coming:
         button.click()
@@ -75,7 +76,7 @@ def exported(page: Any, form: str, end: str, folder: Path) -> bytes:
 def test_from_upload_to_a_signed_report_and_its_files(page: Any, assistant: FakeAssistant, tmp_path: Path) -> None:
     page.get_by_role("link", name=strings.REPORT_PAGE).click()
     page.get_by_text(strings.NO_REPORTS).wait_for()
-    page.locator("input[type=file]").first.set_input_files(dicom(3))
+    page.locator("input[type=file]").first.set_input_files(dicom(make_phantom(3)))
     page.locator(f"button:not([disabled]):has-text('{strings.OPEN_STUDY}')").click()
     page.get_by_role("textbox", name=strings.INDICATION).fill("Dyspnoea. Effusion?")
     shoot(page, "1-request")
@@ -130,11 +131,21 @@ def test_from_upload_to_a_signed_report_and_its_files(page: Any, assistant: Fake
 
 
 def test_two_tabs_lose_nothing(page: Any, assistant: FakeAssistant) -> None:
+    page.set_viewport_size({"width": 1920, "height": 1080})
     page.get_by_role("link", name=strings.REPORT_PAGE).click()
-    page.locator("input[type=file]").first.set_input_files(dicom(4))
+    pair = make_pair(4)
+    page.locator("input[type=file]").first.set_input_files(dicom(pair.current))
     page.locator(f"button:not([disabled]):has-text('{strings.OPEN_STUDY}')").click()
+    page.get_by_text(strings.PRIOR_FILES).click()
+    page.locator("input[type=file]").set_input_files(dicom(pair.prior))
+    page.get_by_text("a.dcm").wait_for()
     press(page, strings.DRAFT)
     field(page, EFFUSION)
+    assert page.get_by_alt_text("Picture 1 of the study").count() == 2
+    (request,) = assistant.requests
+    assert request.prior is not None
+    shoot(page, "10-prior")
+
     other = page.context.new_page()
     other.set_default_timeout(PATIENCE_MS)
     other.goto(page.url)
@@ -146,8 +157,8 @@ def test_two_tabs_lose_nothing(page: Any, assistant: FakeAssistant) -> None:
     press(page, strings.SAVE)
     page.get_by_text(strings.SAVED_FIRST.format(new=2, old=1)).wait_for()
     page.get_by_text(strings.THEIRS.format(text="The lungs are well aerated.")).wait_for()
-    shoot(page, "10-conflict")
-    assert field(page, "The lungs are dark.").is_editable()
+    shoot(page, "11-conflict")
+    field(page, "The lungs are dark.")
     press(page, strings.SAVE)
     page.get_by_text("version 3, edited by ann").wait_for()
     field(page, "The lungs are dark.")

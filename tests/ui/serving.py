@@ -41,6 +41,7 @@ from assistant.reports.draft import Alert, CheckResult, Draft, Region
 from assistant.reports.drafting import make_draft
 from assistant.requests import AskRequest, ReportRequest, Request
 from assistant.settings import ApiSettings, Settings
+from assistant.values import Support
 from retrieval.types import Case, Evidence, Item, Passage, Query
 
 FINDING = "A pleural effusion blunts the costophrenic angle on an upright chest radiograph."
@@ -178,23 +179,23 @@ def _sentences(request: AskRequest) -> list[Sentence]:
     ]
 
 
-REPORT = (
-    ("technique", "Frontal view of the chest.", False),
-    ("comparison", "No prior study is available.", False),
-    ("lungs", "The lungs are clear.", False),
-    ("pleura", "The left costophrenic angle is blunted, which suggests a pleural effusion.", True),
-    ("pleura", "There is a small left pneumothorax.", False),
-    ("heart", "The heart is of normal size.", False),
-    ("impression", HOSTILE, False),
-)  # what a report says: section, words, whether they are cited
+REPORT: tuple[tuple[str, str, Support], ...] = (
+    ("technique", "Frontal view of the chest.", "image"),
+    ("comparison", "No prior study is available.", "request"),
+    ("lungs", "The lungs are clear.", "image"),
+    ("pleura", "The left costophrenic angle is blunted, which suggests a pleural effusion.", "cited"),
+    ("pleura", "There is a small left pneumothorax.", "image"),
+    ("heart", "The heart is of normal size.", "image"),
+    ("impression", HOSTILE, "image"),
+)  # what a report says: section, words, what they rest on
 REGION = Region(picture=1, box=(250, 180, 400, 330))
 
 
 def _report() -> list[Sentence]:
     return [
-        Sentence(index=n, section=section, text=text, support="cited" if cited else "image",
-                 citations=(_cited(),) if cited else ())
-        for n, (section, text, cited) in enumerate(REPORT)
+        Sentence(index=n, section=section, text=text, support=support,
+                 citations=(_cited(),) if support == "cited" else ())
+        for n, (section, text, support) in enumerate(REPORT)
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import APP, html, told
+from tests.ui.conftest import html, told
 from tests.ui.serving import HOSTILE, FakeAssistant, png, serving
 from ui import report_parts, report_state, strings
 
@@ -290,5 +290,5 @@ def test_the_frame_lies_where_the_region_says() -> None:
 
 
 def test_words_changed_escapes_and_tells_both_sides() -> None:
-    assert report_parts.words_changed("A <b> c.", "A d c.") == "A <del>&lt;b&gt;</del><ins>d</ins> c."
+    assert report_parts.words_changed("A <b> c.", "A d c.") == "A <del>&lt;b&gt; </del><ins>d </ins>c."
     assert report_parts.words_changed("", "New.") == "<ins>New.</ins>"
