@@ -1,8 +1,8 @@
 """Three worked examples, from picture to exported FHIR, by the bundled model: `make examples` writes docs/examples.
 
-A chest phantom with its prior, a fundus photograph and a brain MR; the library holds the bundled cards. Of the latter two drawings stand in unless real
-pictures are named; what is shown of those goes into a folder of its own, since they may not be ours to publish. The
-clock of the exports stands still, so that a second run differs only in what the model says.
+A chest phantom with its prior, a fundus photograph and a brain MR; the library holds the bundled cards. Of the latter
+two, drawings stand in unless real pictures are named; what is shown of those goes into a folder of its own, since they
+may not be ours to publish. The clock of the exports stands still: a second run differs only in what the model says.
 """
 
 import asyncio
