@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DOCS = Path("docs/examples")
 CLOCK = "2026-01-01T00:00:00+00:00"
-SHOWN = 512  # pixels of the longest side of a picture in the docs
+SHOWN = 384  # pixels of the longest side of a picture in the docs
 FILES = ("README.md", "picture.png", "prior.png", "fhir.json")
 
 
@@ -164,12 +164,11 @@ def page(example: Example, result: "Result") -> str:
     asked = f"`consult report FILE{' --prior FILE' if example.prior else ''} --template {example.template} "
     parts = [f"# {example.title}", " ".join(pictures), example.origin, asked + f'-i "{example.indication}"`']
     if result.draft:
-        draft = markdown(result.draft).strip().replace("\n#", "\n##")
-        parts += ["## Draft", f"#{draft}" if draft.startswith("#") else draft]
+        parts += ["## Draft", f"\n{markdown(result.draft)}".replace("\n#", "\n###").strip()]
     else:
         parts += ["## No draft", result.reason]
     parts += ["## Evidence", *(map(_evidence, result.evidence) if result.evidence else [result.note or "None."])]
-    parts += [f"- {warning}" for warning in result.warnings]
+    parts += ["\n".join(f"- {warning}" for warning in result.warnings)] if result.warnings else []
     parts += ["The same as FHIR: [fhir.json](fhir.json)."] if result.draft else []
     return "\n\n".join(parts) + "\n"
 

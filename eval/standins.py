@@ -28,13 +28,12 @@ def fundus(seed: int = 0) -> Pixels:
     for _ in range(7):
         at_x, at_y = rng.uniform(-0.5, 0.1), rng.uniform(0.1, 0.4)
         _paint(field, 0.9 * _spot(x, y, at_x, at_y, rng.uniform(0.01, 0.025)), (0.95, 0.85, 0.45))
-    field += rng.normal(0, 0.012, field.shape)
     return _bytes(field * (np.hypot(x, y) < 0.94)[..., None])
 
 
-def brain(seed: int = 0) -> Pixels:
+def brain() -> Pixels:
     """Height x width, grey: skull, brain, ventricles, and a bright round mass in the left half of the picture."""
-    rng, (x, y) = np.random.default_rng(seed), _grid()
+    x, y = _grid()
     slice_: Layer = np.zeros_like(x)
     around = np.hypot(x / 0.74, y / 0.9)
     slice_ += 0.75 * np.exp(-(((around - 1) / 0.035) ** 2))
@@ -45,7 +44,7 @@ def brain(seed: int = 0) -> Pixels:
         slice_ -= 0.36 * np.exp(-(((x - 0.1 * side) / 0.055) ** 2) - ((y / 0.25) ** 2))
     slice_ -= 0.2 * inside * np.exp(-((x / 0.008) ** 2))
     slice_ += 0.42 * _spot(x, y, -0.36, -0.22, 0.13) - 0.2 * _spot(x, y, -0.36, -0.22, 0.05)
-    return _bytes(slice_ + rng.normal(0, 0.02, slice_.shape) * (around < 1.1))
+    return _bytes(slice_)
 
 
 def _grid() -> tuple[Layer, Layer]:

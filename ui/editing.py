@@ -57,8 +57,8 @@ class Copy:
 
     @property
     def unseen(self) -> int:
-        """Sentences of the model that nobody has accepted, changed or deleted."""
-        return sum(line.stands and not line.accepted for line in self.lines)
+        """Sentences that nobody has accepted, changed or deleted, and those that were changed on both sides."""
+        return sum((line.stands or line.theirs is not None) and not line.accepted for line in self.lines)
 
     def wanted(self) -> list[Json]:
         """The sections as the API takes them."""
@@ -105,7 +105,8 @@ def merged(mine: Copy, report: Json) -> Copy:
                 new.sections[section][place] = _both(line, new.sections[section][place])
             elif line.changed and line.stands:
                 theirs = None if line.id is None else ""
-                new.sections[name].append(replace(line, id=None, was="", statement={}, theirs=theirs))
+                seen = line.accepted and theirs is None
+                new.sections[name].append(replace(line, id=None, was="", statement={}, accepted=seen, theirs=theirs))
     return replace(new, over=mine.version if mine.changed else None)
 
 
@@ -113,7 +114,8 @@ def _both(mine: Line, theirs: Line) -> Line:
     if not mine.changed:
         return theirs
     differs = theirs.was not in (mine.was, mine.text)
-    return replace(theirs, text=mine.text, deleted=mine.deleted, accepted=True, theirs=theirs.was if differs else None)
+    told = theirs.was if differs else None
+    return replace(theirs, text=mine.text, deleted=mine.deleted, accepted=not differs, theirs=told)
 
 
 def _plain(text: str) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import streamlit as st
 
 from ui import desk_state, html_parts, report_actions, report_parts, report_state, strings
-from ui.api_client import Problem
+from ui.api_client import ApiError, Problem
 from ui.conversation import Turn, case_picture
 from ui.desk_state import api
 from ui.guard import guarded
@@ -89,8 +89,11 @@ def _offers(run: Json) -> None:
             case_picture(offer["id"], 96)
             st.html(html_parts.prior(offer))
             if st.button(strings.DRAFT_BESIDE, key=f"beside-{offer['id']}"):
-                again = api().start({**run["request"], "prior_case": offer["id"]}, uuid4().hex)
-                report_state.show(run=again["id"])
+                try:
+                    again = api().start({**run["request"], "prior_case": offer["id"]}, uuid4().hex)
+                    report_state.show(run=again["id"])
+                except ApiError as error:
+                    report_state.notify(str(error))
                 st.rerun()
 
 

@@ -27,18 +27,14 @@ def bar(open_: Open) -> None:
             report_state.change(open_, "edit")
             st.rerun()
         if open_.amending:
-            st.button(strings.LEAVE_AS_IT_IS, key="leave", on_click=_leave, args=(open_,))
+            st.button(strings.LEAVE_AS_IT_IS, key="leave", on_click=report_state.forget, args=(open_,))
         _signing(open_)
 
 
 def _accept_rest(open_: Open) -> None:
     for line in open_.copy.lines:
-        line.accepted = True
+        line.accepted, line.theirs = True, None
     report_state.keep(open_.copy)
-
-
-def _leave(open_: Open) -> None:
-    report_state.forget(open_)
 
 
 def _signing(open_: Open) -> None:
@@ -99,5 +95,4 @@ def consent(open_: Open) -> None:
         try:
             report["consent"] = api().consent(report["id"], given)["consent"]
         except ApiError as error:
-            report_state.notify(str(error))
-            st.rerun()
+            st.html(html_parts.note(str(error), "error"))

@@ -20,6 +20,7 @@ Json = dict[str, Any]
 UNAUTHORIZED = 401
 OVERTAKEN = (409, 412)  # signed meanwhile, or changed
 MOST_KEPT = 200
+FOCUS = "focus"  # the statement whose region is framed
 REPORT, RUN = "report", "drafting"  # what the address calls them
 
 
@@ -50,7 +51,8 @@ def addressed(name: str) -> str | None:
 
 def show(report: str | None = None, run: str | None = None) -> None:
     """Opens a report, or a run that is drafting one; neither: the worklist."""
-    st.session_state.pop("opened", None)
+    for name in ("opened", FOCUS):
+        st.session_state.pop(name, None)
     st.query_params.clear()
     for name, value in ((REPORT, report), (RUN, run)):
         st.session_state[name] = value

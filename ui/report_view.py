@@ -7,11 +7,10 @@ import streamlit as st
 from ui import desk_state, html_parts, report_parts, report_state, strings
 from ui.conversation import case_picture
 from ui.editing import Line
-from ui.report_state import Open
+from ui.report_state import FOCUS, Open
 from ui.study_view import SHOWN, about
 
 Json = dict[str, Any]
-FOCUS = "focus"  # the statement whose region is framed
 
 
 def show_studies(open_: Open, run: Json) -> None:
@@ -80,12 +79,13 @@ def _read(section: Json, numbers: dict[str, int], run: Json) -> None:
 
 def _line(open_: Open, line: Line, number: int | None, run: Json) -> None:
     with st.container(key=f"line-{line.key}", gap="xxsmall"):
+        key = f"text-{line.key}-{open_.copy.version}"  # of another version the words may be others
         if line.deleted:
+            _theirs(open_, line, key)
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.html(f'<div class="cs">{report_parts.words_changed(line.was or line.text, "")}</div>')
                 st.button(strings.UNDO, key=f"undo-{line.key}", on_click=_mark, args=(open_, line, "deleted", False))
             return
-        key = f"text-{line.key}-{open_.copy.version}"  # of another version the words may be others
         st.session_state.setdefault(key, line.text)
         st.text_area(strings.SENTENCE, key=key, height="content", label_visibility="collapsed",
                      on_change=_typed, args=(open_, line, key))  # fmt: skip
@@ -108,11 +108,12 @@ def _theirs(open_: Open, line: Line, key: str) -> None:
     """Where somebody else changed the same sentence meanwhile."""
     if line.theirs is None:
         return
-    st.html(
-        html_parts.note(strings.THEIRS.format(text=line.theirs) if line.theirs else strings.THEY_DELETED, "warning")
-    )
-    if line.theirs:
-        st.button(strings.USE_THEIRS, key=f"theirs-{line.key}", on_click=_use_theirs, args=(open_, line, key))
+    told = strings.THEIRS.format(text=line.theirs) if line.theirs else strings.THEY_DELETED
+    st.html(html_parts.note(told, "warning"))
+    with st.container(horizontal=True):
+        st.button(strings.KEEP_MINE, key=f"mine-{line.key}", on_click=_settle, args=(open_, line))
+        if line.theirs:
+            st.button(strings.USE_THEIRS, key=f"theirs-{line.key}", on_click=_use_theirs, args=(open_, line, key))
 
 
 def _grounds(statement: Json, key: str, run: Json) -> None:
@@ -152,7 +153,12 @@ def _delete(open_: Open, line: Line) -> None:
 
 def _use_theirs(open_: Open, line: Line, key: str) -> None:
     line.text = st.session_state[key] = line.theirs or ""
-    line.theirs, line.deleted = None, False
+    line.deleted = False
+    _settle(open_, line)
+
+
+def _settle(open_: Open, line: Line) -> None:
+    line.theirs, line.accepted = None, True
     report_state.keep(open_.copy)
 
 

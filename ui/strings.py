@@ -192,10 +192,11 @@ SAVED_FIRST = (
 THEIRS = "Changed elsewhere meanwhile: {text}"
 THEY_DELETED = "Deleted elsewhere meanwhile. Your words are kept as a new sentence."
 USE_THEIRS = "Use these words"
+KEEP_MINE = "Keep mine"
 WORDS_KEPT = "Your words are kept here."
 
 # reports: save, sign, versions, files
-UNSEEN = "{count} sentences not yet accepted"
+UNSEEN = "Not yet accepted: {count}"
 UNSAVED = "not saved"
 ALL_SEEN = "Every sentence is accepted"
 ACCEPT_REST = "Accept the rest"

@@ -65,6 +65,7 @@ def test_where_both_changed_a_sentence_mine_stays_and_theirs_is_shown() -> None:
     both = merged(mine, stored(4, lungs=[("s1", "Theirs.")], heart=[("s3", "Large.")]))
     assert words(both) == {"lungs": ["Mine.", "Mine, too."], "heart": []}
     assert {line.was: line.theirs for line in both.lines} == {"Theirs.": "Theirs.", "": "", "Large.": "Large."}
+    assert both.unseen == 3  # each is to be settled
     (kept,) = (line for line in both.lines if not line.was)
     assert kept.id is None  # the stored version has no such sentence any more
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from assistant.events import Offer
 from tests.ui.conftest import html, told
 from tests.ui.serving import HOSTILE, FakeAssistant, png, serving
 from ui import report_parts, report_state, strings
@@ -185,6 +186,7 @@ def test_when_somebody_saved_first_both_changes_stand(desk: Page, api: httpx.Cli
     assert strings.THEIRS.format(text="Theirs.") in html(tab)
     assert [line(tab, id_).value for id_ in ("s3", "s5", "s6")] == ["Mine.", "No pneumothorax.", "The heart is large."]
     assert now(api, report)["version"] == 2
+    tab.button(key="delete-s3").click().run()
     tab.button(key="theirs-s3").click().run()
     tab.button(key="save").click().run()
     stored = now(api, report)
@@ -250,6 +252,14 @@ def test_the_worklist(desk: Page, api: httpx.Client, report: str) -> None:
     assert not tab.query_params
     tab.pills(key="status").set_value("signed").run()
     assert strings.NO_REPORTS in [caption.value for caption in tab.caption]
+
+
+def test_an_earlier_study_is_offered_as_a_prior(desk: Page, api: httpx.Client, assistant: FakeAssistant) -> None:
+    assistant.priors = (Offer(id="c1", taken="2026-03-01", report="Small effusion.", image_sha256="ab" * 32),)
+    tab = desk(report=api.post("/v1/reports", json={"run": drafted(api, uploaded(api))}).json()["id"])
+    assert strings.PRIOR_OF.format(taken="2026-03-01") in html(tab)
+    tab.button(key="beside-c1").click().run()
+    assert "same patient" in html(tab)  # the picture's patient is not known here, so the server refuses
 
 
 def test_consent(desk: Page, api: httpx.Client, report: str) -> None:
