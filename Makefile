@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test vllm-cpu real bench soak pocket clean
+.PHONY: demo test vllm-cpu real bench soak pocket examples clean
 
 $(STAMP): pyproject.toml constraints.txt
 	rm -rf *.egg-info  # an older one would hide entry points that have come since
@@ -38,6 +38,9 @@ soak: $(STAMP)  ## long load and kill campaigns, by hand
 # DATA=folder with the sources of real pictures and text/medquad.jsonl; without it phantoms and cards alone teach.
 pocket: $(STAMP)  ## train the bundled models anew into out/shipped (it says how long; killed, it goes on)
 	$(BIN)/consult train pocket $(if $(DATA),--data $(DATA))
+
+examples: $(STAMP)  ## docs/examples anew, by the bundled model: three studies from picture to FHIR
+	$(BIN)/python -m eval.examples
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -71,7 +71,7 @@ class Api:
     def ask(self, study: str, question: str, after_run: str | None, key: str, prior_case: str | None = None) -> Json:
         """`key`: the same one again never makes a second run."""
         body = {"task": "ask", "study": study, "question": question, "after_run": after_run, "prior_case": prior_case}
-        return self._json("POST", "/v1/runs", json=body, headers={"Idempotency-Key": key})
+        return self.start(body, key)
 
     def runs(self, study: str) -> list[Json]:
         return list(self._json("GET", "/v1/runs", params={"study": study})["items"])
@@ -81,6 +81,40 @@ class Api:
 
     def cancel(self, run: str) -> Json:
         return self._json("POST", f"/v1/runs/{_part(run)}/cancel")
+
+    def start(self, body: Json, key: str) -> Json:
+        """A run of any task. `key` as for `ask`."""
+        return self._json("POST", "/v1/runs", json=body, headers={"Idempotency-Key": key})
+
+    def make_report(self, run: str) -> Json:
+        """The report of a finished run: the same one however often it is asked for."""
+        return self._json("POST", "/v1/reports", json={"run": run})
+
+    def reports(self, status: str | None, limit: int) -> list[Json]:
+        asked = {"limit": limit} | ({"status": status} if status else {})
+        return list(self._json("GET", "/v1/reports", params=asked)["items"])
+
+    def report(self, report: str) -> Json:
+        return self._json("GET", f"/v1/reports/{_part(report)}")
+
+    def change(self, report: str, version: int, step: str, body: Json) -> Json:
+        """`step`: "edit", "sign" or "amend". Raises `Problem` with status 412 when `version` isn't the newest."""
+        method, end = ("PUT", "") if step == "edit" else ("POST", f"/{step}")
+        headers = {"If-Match": f'"{version}"'}
+        return self._json(method, f"/v1/reports/{_part(report)}{end}", json=body, headers=headers)
+
+    def consent(self, report: str, given: bool) -> Json:
+        return self._json("PUT", f"/v1/reports/{_part(report)}/consent", json={"consent": given})
+
+    def versions(self, report: str) -> list[Json]:
+        return list(self._call("GET", f"/v1/reports/{_part(report)}/versions").json())
+
+    def difference(self, report: str, before: int, after: int) -> list[Json]:
+        return list(self._json("GET", f"/v1/reports/{_part(report)}/versions/{before}..{after}")["changes"])
+
+    def export(self, report: str, version: int, form: str) -> bytes:
+        asked = {"format": form, "version": version}
+        return self._call("GET", f"/v1/reports/{_part(report)}/export", params=asked).content
 
     def documents(self) -> Json:
         return self._json("GET", "/v1/knowledge", params={"limit": 1000})

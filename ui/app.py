@@ -12,12 +12,14 @@ if str(HERE.parent) not in sys.path:  # Streamlit puts the script's own folder t
 from ui import strings  # noqa: E402
 from ui.page_ask import ask_page  # noqa: E402
 from ui.page_knowledge import knowledge_page  # noqa: E402
+from ui.page_report import report_page  # noqa: E402
 
 st.set_page_config(page_title=strings.NAME, page_icon="🩻", layout="wide")
 st.html(HERE / "style.css")
 st.navigation(
     [
         st.Page(ask_page, title=strings.ASK, icon=":material/question_answer:", url_path="ask", default=True),
+        st.Page(report_page, title=strings.REPORT_PAGE, icon=":material/edit_document:", url_path="report"),
         st.Page(knowledge_page, title=strings.KNOWLEDGE, icon=":material/menu_book:", url_path="knowledge"),
     ],
     position="top",

@@ -6,7 +6,7 @@ again with every event. Buttons are drawn once, text as often as needed.
 
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -102,7 +102,7 @@ def scores(item: Json) -> None:
         st.caption(strings.SCORES_HELP)
 
 
-def case_picture(case: str, width: int = 160) -> None:
+def case_picture(case: str, width: int | Literal["stretch"] = 160) -> None:
     try:
         st.image(desk_state.case_picture(case, CASE_SIZE), width=width, alt=strings.CASE_ALT)
     except ApiError as error:

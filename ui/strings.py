@@ -3,6 +3,7 @@
 NAME = "Consult"
 ASK = "Ask"
 KNOWLEDGE = "Knowledge"
+REPORT_PAGE = "Report"
 
 # who speaks
 MODEL = "Model: {model}"
@@ -137,3 +138,93 @@ REPORT_LINE = "{what}: {names}"
 NOTHING_CHANGED = "Nothing changed."
 SECTION = "Section to highlight"
 WHOLE = "(none)"
+
+# reports: worklist and request
+WORKLIST = "Worklist"
+TO_WORKLIST = "Worklist"
+NO_REPORTS = "No report here yet. Open a study and draft one."
+STATUS = {"draft": "Draft", "edited": "Edited", "signed": "Signed", "amended": "Amended"}
+STATUS_FILTER = "Show only"
+WORK_LINE = "{status}, version {version}"
+NEW_REPORT = "New report"
+TEMPLATE = "Template"
+TEMPLATES = {
+    "chest": "Chest radiograph", "brain_mr": "MR of the brain", "fundus": "Photograph of the fundus",
+    "free": "Free form",
+}  # fmt: skip
+INDICATION = "Indication"
+HISTORY = "History"
+PRIOR_REPORT = "Report of the prior study"
+CURRENT = "Current study"
+PRIOR_STUDY = "Prior study"
+NO_PRIOR = "No prior study: no change is stated."
+PRIOR_FILES = "Bring the pictures of a prior study"
+DRAFT = "Draft the report"
+DRAFT_BESIDE = "Draft again beside it"
+NO_SUCH_REPORT = "This address names a report that does not exist, or that belongs to somebody else."
+
+# reports: the desk
+STANDING = {
+    "draft": "Preliminary: drafted by {who}, {at} UTC. Nobody has signed it.",
+    "edited": "Preliminary: version {version}, edited by {who}, {at} UTC. Nobody has signed it.",
+    "signed": "Signed by {who}, {at} UTC.",
+    "amended": "Amended and signed by {who}, {at} UTC.",
+}
+ALERT = "Alert"
+MISSING = "Missing: {what}."
+SENTENCE_NUMBER = "sentence {number}"
+CHECKS_OF_DRAFT = "Noticed in the model's draft. Your own words are not checked."
+SENTENCE = "Sentence"
+SUPPORT = {"image": OWN_READING, "request": "written by Consult", "person": "written by a person"}
+REPAIRED = "second attempt"
+REPAIRED_HELP = "Written again after a check had failed."
+ACCEPT = "Accept"
+ACCEPTED = "Accepted"
+DELETE = "Delete"
+UNDO = "Undo"
+ADD_SENTENCE = "Add a sentence"
+SHOW_REGION = "Show where"
+HIDE_REGION = "Hide where"
+SAVED_FIRST = (
+    "Version {new} was saved elsewhere while you were at version {old}. Nothing you typed is lost: its changes and "
+    "yours stand together below. Look at them, then save or sign."
+)
+THEIRS = "Changed elsewhere meanwhile: {text}"
+THEY_DELETED = "Deleted elsewhere meanwhile. Your words are kept as a new sentence."
+USE_THEIRS = "Use these words"
+KEEP_MINE = "Keep mine"
+WORDS_KEPT = "Your words are kept here."
+
+# reports: save, sign, versions, files
+UNSEEN = "Not yet accepted: {count}"
+UNSAVED = "not saved"
+ALL_SEEN = "Every sentence is accepted"
+ACCEPT_REST = "Accept the rest"
+SAVE = "Save"
+SIGN = "Sign"
+AMEND = "Amend"
+AMEND_AND_SIGN = "Sign the amendment"
+LEAVE_AS_IT_IS = "Leave it as it was"
+IS_SIGNED = "Signed. Only an amendment changes it."
+REASON = "Why it is amended"
+SIGNER = "Name as printed"
+SIGNER_HELP = "Without one, the name of your token stands in the report."
+SIGN_MEANS = "It becomes final in your name. Every version is kept."
+VERSIONS = "Versions"
+VERSION_LINE = "Version {version} · {status} · {who} · {at} UTC"
+BEFORE_VERSION = "From version"
+AFTER_VERSION = "To version"
+CHANGES = {"kept": "kept", "changed": "changed", "deleted": "deleted", "added": "added"}
+EXPORT = "Take it along"
+EXPORT_AS = "As"
+EXPORT_SAVED = "The file holds what is saved, not what you are typing."
+FORMATS = {
+    "pdf": ("PDF", "pdf", "application/pdf"),
+    "fhir": ("FHIR", "json", "application/fhir+json"),
+    "sr": ("DICOM SR", "dcm", "application/dicom"),
+    "markdown": ("Markdown", "md", "text/markdown"),
+    "text": ("Text", "txt", "text/plain"),
+}
+DOWNLOAD = "Download {name}"
+CONSENT = "My edits may be used to tune the model"
+CONSENT_HELP = "Off until you give it. They are read only once the report is signed, and you can take it back."

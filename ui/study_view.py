@@ -19,12 +19,12 @@ def choose_study() -> None:
     with st.container(key="start"):
         new, earlier = st.columns([1, 1], gap="large")
     with new:
-        _upload()
+        upload()
     with earlier:
-        _earlier()
+        earlier_studies()
 
 
-def _upload() -> None:
+def upload() -> None:
     st.subheader(strings.NEW_STUDY_TITLE, anchor=False)
     # No list of types: DICOM files often have no suffix, and the readers say better what a file is not.
     files = st.file_uploader(strings.PICTURES, accept_multiple_files=True, key="files", help=strings.PICTURES_HELP)
@@ -42,7 +42,7 @@ def _upload() -> None:
     st.rerun()
 
 
-def _earlier() -> None:
+def earlier_studies() -> None:
     st.subheader(strings.EARLIER_STUDIES, anchor=False)
     shown = st.session_state.setdefault("studies_shown", PAGE)
     studies = api().studies(shown)

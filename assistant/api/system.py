@@ -14,6 +14,7 @@ from assistant.api.desk import Desk, Here, User
 from assistant.api.problems import place
 from assistant.api.shapes import answers
 from assistant.errors import ConsultError, Unavailable
+from assistant.reports.template import template_files
 
 router = APIRouter(tags=["System"])
 PATIENCE_S = 5.0
@@ -64,8 +65,10 @@ async def ready(desk: Here) -> Response:
 
 @router.get("/v1/info", summary="Models, identity and limits", responses=answers(_INFO))
 async def info(desk: Here, user: User) -> dict[str, Any]:
-    """`demonstration`: the model is not for clinical use."""
-    return {**await desk.assistant.info(), "version": VERSION, "user": user, "limits": _limits(desk)}
+    """`demonstration`: the model is not for clinical use. `templates`: what a report can be drafted by."""
+    templates = sorted(template_files(desk.settings.home))
+    about = {"version": VERSION, "user": user, "limits": _limits(desk), "templates": templates}
+    return {**await desk.assistant.info(), **about}
 
 
 @router.get("/docs", include_in_schema=False)

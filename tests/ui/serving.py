@@ -27,6 +27,7 @@ from assistant.events import (
     Defect,
     DomainVerdict,
     Done,
+    Drafted,
     Dropped,
     Event,
     EvidenceItem,
@@ -36,8 +37,11 @@ from assistant.events import (
     Retrieved,
     Sentence,
 )  # fmt: skip
-from assistant.requests import AskRequest, Request
+from assistant.reports.draft import Alert, CheckResult, Draft, Region
+from assistant.reports.drafting import make_draft
+from assistant.requests import AskRequest, ReportRequest, Request
 from assistant.settings import ApiSettings, Settings
+from assistant.values import Support
 from retrieval.types import Case, Evidence, Item, Passage, Query
 
 FINDING = "A pleural effusion blunts the costophrenic angle on an upright chest radiograph."
@@ -125,7 +129,7 @@ class FakeAssistant:
 
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
-        assert isinstance(request, AskRequest)
+        assert isinstance(request, AskRequest | ReportRequest)
         blurred = Defect(kind="blurred", picture=1, message="Picture 1 looks blurred; fine findings may be missed.")
         yield Quality(defects=(blurred,), domain=DomainVerdict(name="chest_xray", confidence=0.9))
         await asyncio.sleep(self.pause)
@@ -136,11 +140,14 @@ class FakeAssistant:
             return
         evidence = self.retriever.retrieve(Query("")).items
         yield Retrieved(evidence=(*map(_shown, evidence), _case()), considered=20, priors=self.priors)
-        for sentence in _sentences(request):
+        sentences = _sentences(request) if isinstance(request, AskRequest) else _report()
+        for sentence in sentences:
             await asyncio.sleep(self.pause)
             yield sentence
             while not self.gate.is_set():
                 await asyncio.sleep(0.02)
+        if isinstance(request, ReportRequest):
+            yield Drafted(draft=_draft(request, sentences))
         yield _done("answered", "", (blurred.message,))
 
     async def info(self) -> dict[str, Any]:
@@ -150,11 +157,14 @@ class FakeAssistant:
     async def close(self) -> None: ...
 
 
+def _cited() -> Citation:
+    first, at = passages()[0], CARD.index(FINDING)
+    return Citation(number=1, kind="passage", id="p1", document_id="d1", title=first.document, section=first.section,
+                    start=at, end=at + len(FINDING), quote=FINDING)  # fmt: skip
+
+
 def _sentences(request: AskRequest) -> list[Sentence]:
-    first = passages()[0]
-    at = CARD.index(FINDING)
-    cited = Citation(number=1, kind="passage", id="p1", document_id="d1", title=first.document, section=first.section,
-                     start=at, end=at + len(FINDING), quote=FINDING)  # fmt: skip
+    cited = _cited()
     case = Citation(number=3, kind="case", id="c1", document_id=None, title="Similar case (another patient)",
                     section="", start=0, end=28, quote="Small left pleural effusion.")  # fmt: skip
     turn = f"Turn {len(request.earlier) + 1}: " if request.earlier else ""
@@ -167,6 +177,42 @@ def _sentences(request: AskRequest) -> list[Sentence]:
         Sentence(index=n, section="answer", text=text, support="cited" if sources else "image", citations=sources)
         for n, (text, sources) in enumerate(said)
     ]
+
+
+REPORT: tuple[tuple[str, str, Support], ...] = (
+    ("technique", "Frontal view of the chest.", "image"),
+    ("comparison", "No prior study is available.", "request"),
+    ("lungs", "The lungs are clear.", "image"),
+    ("pleura", "The left costophrenic angle is blunted, which suggests a pleural effusion.", "cited"),
+    ("pleura", "There is a small left pneumothorax.", "image"),
+    ("heart", "The heart is of normal size.", "image"),
+    ("impression", HOSTILE, "image"),
+)  # what a report says: section, words, what they rest on
+REGION = Region(picture=1, box=(250, 180, 400, 330))
+
+
+def _report() -> list[Sentence]:
+    return [
+        Sentence(index=n, section=section, text=text, support=support,
+                 citations=(_cited(),) if support == "cited" else ())
+        for n, (section, text, support) in enumerate(REPORT)
+    ]  # fmt: skip
+
+
+def _draft(request: ReportRequest, sentences: list[Sentence]) -> Draft:
+    """With an alert, a failed check, something missing, and one sentence with its place in the picture."""
+    draft = make_draft(request.template, sentences, indication=request.indication, prior=request.prior is not None)
+    sections = tuple(
+        section.model_copy(update={"statements": tuple(
+            said.model_copy(update={"region": REGION}) if said.id == "s4" else said for said in section.statements
+        )})
+        for section in draft.sections
+    )  # fmt: skip
+    told = "The impression does not speak of the pneumothorax."
+    check = CheckResult(check="impression", message=told, statements=("s5", "s7"))
+    alert = Alert(kind="pneumothorax", message="Pneumothorax: it may grow.", statements=("s5",))
+    more = {"missing": ("bones",), "sections": sections, "checks": (check,), "alerts": (alert,), "identity": IDENTITY}
+    return draft.model_copy(update=more)
 
 
 def _shown(item: Item) -> EvidenceItem:
