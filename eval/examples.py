@@ -118,11 +118,12 @@ async def _write_all(settings: "Settings", wanted: Sequence[Example], out: Path)
 
 
 async def _write(settings: "Settings", assistant: "Assistant", example: Example, folder: Path) -> None:
-    from assistant.reports.worklist import Wanted, drafted
+    from assistant.api.results import joined
+    from assistant.reports.worklist import Wanted, events_of
 
     prior = (example.prior,) if example.prior else ()
     wanted = Wanted(study=(example.study,), prior=prior, indication=example.indication, template=example.template)
-    result = await drafted(assistant, wanted.request(settings, max_tokens=512))
+    result = joined(await events_of(assistant, wanted.request(settings, max_tokens=512)))
     for file, name in ((example.study, "picture.png"), (example.prior, "prior.png")):
         if file:
             _shrunk(file, folder / name)
