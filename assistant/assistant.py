@@ -169,7 +169,8 @@ class Assistant:
             parts = draft.parts()
             sizes = await self.engine.count([text for _, text, _ in parts])
             prompt, kept, gone = composed(draft, request, sizes, info)
-            course.left_out(gone)
+            # What the first answer cites was in its own prompt, whatever has no room beside the answer to be mended.
+            course.left_out(gone, "the prompt of the second attempt" if draft.again else "the prompt")
         return prompt, {item.number: item for item in draft.evidence if f"evidence {item.number}" in kept}
 
     def _done(self, course: Course, reason: str) -> Done:

@@ -68,13 +68,13 @@ class Course:
                 self.warnings.append(f"The answer reached its limit of {limit} tokens and was cut; ask for more.")
             yield delta
 
-    def left_out(self, names: Sequence[str]) -> None:
-        """Parts of the prompt that had to go."""
+    def left_out(self, names: Sequence[str], prompt: str = "the prompt") -> None:
+        """Parts of the prompt that had to go; of which, where there are several."""
         for name in names:
             if name in {dropped.what for dropped in self.dropped}:  # of a second prompt for the same request
                 continue
             self.dropped.append(Dropped(what=name, why="it did not fit the model's context"))
-            self.warnings.append(f"Left out of the prompt, since it did not fit the model's context: {name}.")
+            self.warnings.append(f"Left out of {prompt}, since it did not fit the model's context: {name}.")
 
     def say(self, section: str, text: str) -> Sentence:
         """A sentence of ours about the request."""
