@@ -80,6 +80,11 @@ def test_f1_on_sentences(part: str, level: str, floor: float) -> None:
     assert f1(part, level) >= floor
 
 
+def test_a_tube_that_is_denied_is_absent() -> None:
+    assert findings_of("No tube or line is seen.")["Support Devices"] == "absent"
+    assert findings_of("The chest tube is in place.")["Support Devices"] == "present"
+
+
 @pytest.mark.parametrize("family", ["train", "exam"])
 def test_the_phantoms_reports_are_labelled_without_an_error(family: str) -> None:
     for seed in range(40):
