@@ -16,7 +16,7 @@ from finetune.errors import Problem
 from finetune.manifest import check_apart, rows
 
 Source = Literal["hallucination", "lesion", "rag_a", "rag_b", "rag_c", "edits", "whole_noise"]
-VERSION = 1
+VERSION: Literal[1] = 1
 
 
 class _Frozen(BaseModel):

@@ -1,0 +1,121 @@
+"""Lesion neglect (MMedPO): one text, told of the picture (chosen) and of the picture whose lesion is noised away
+(rejected). Noise over the whole picture is for the ablation."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from assistant.errors import BadInput
+from assistant.imaging import read_study
+from assistant.study import Picture
+from eval.benchmarks.phantom_items import LABEL_OF
+from eval.phantoms import Phantom
+from finetune.preferences.draft import Draft
+from finetune.preferences.material import Case, first_of_study, pictures_in
+from finetune.preferences.noise import STEP, Damage, damaged
+from finetune.preferences.pair import Source
+from finetune.preferences.region import Region, mask_as_read, mask_of
+from finetune.sft_data import Row, listed
+
+Find = Callable[[Case], Region | None]  # the region, in the file's own pixels, that the true answer rests on
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What is done to a picture. `find` None: all of it is damaged. `side`: of the square a model is shown."""
+
+    find: Find | None
+    how: Damage = "diffusion"
+    step: int = STEP
+    side: int | None = None
+
+    def pictures(self, case: Case, rng: np.random.Generator) -> tuple[tuple[Picture, ...], float | None] | None:
+        """The prompt's pictures with the study's first one damaged (all of the study's where the whole is), and how
+        sure the finder is; None where there is no region, or where nothing can be seen of it."""
+        shown, first = pictures_in(case.prompt), first_of_study(case.prompt)
+        if self.find is None:
+            everywhere = [np.ones(picture.pixels.shape[:2], np.bool_) for picture in shown]
+            changed = [self._changed(p, m, rng) for p, m in zip(shown[first:], everywhere[first:], strict=True)]
+            return (*shown[:first], *changed), None
+        region = self.find(case)
+        if region is None:
+            return None
+        mask = mask_as_read(mask_of(region, _shape(case.row)), self.side)
+        if not mask.any():
+            return None
+        return (*shown[:first], self._changed(shown[first], mask, rng), *shown[first + 1 :]), region.confidence
+
+    def _changed(self, picture: Picture, mask: np.ndarray, rng: np.random.Generator) -> Picture:
+        return replace(picture, pixels=damaged(picture.pixels, mask, self.how, rng, self.step), sha256="")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesion:
+    """Pairs of the source "lesion", or "whole_noise" where the noise finds no region."""
+
+    noise: Noise
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return ("lesion",) if self.noise.find else ("whole_noise",)
+
+    async def drafts(self, case: Case, rng: np.random.Generator) -> list[Draft]:
+        """Nothing of an answer that states no finding: there is no lesion to neglect."""
+        found = self.noise.pictures(case, rng) if case.stated else None
+        if found is None:
+            return []
+        pictures, confidence = found
+        where = f"The region of {', '.join(sorted(case.stated)).lower()}" if self.noise.find else "All of the picture"
+        why = f"{where} is gone ({self.noise.how}), and the same is said of it."
+        (source,) = self.sources
+        return [
+            Draft(source, self.noise.how, case.prompt, case.answer, case.answer, why, pictures, confidence)
+        ]  # fmt: skip
+
+
+def region_of_phantom(case: Case, phantom: Phantom | None) -> Region | None:
+    """Where the findings lie that the answer states, devices among them."""
+    if phantom is None:
+        return None
+    masks = [phantom.masks[f.kind] for f in phantom.shown if LABEL_OF[f.kind] in case.stated]
+    if "Support Devices" in case.stated:
+        masks += phantom.strands
+    if not masks:
+        return None
+    return Region(mask=np.logical_or.reduce(masks))
+
+
+def regions_told(rows: Sequence[Row]) -> dict[str, Region]:
+    """By the id of a row's trace, the region that its line tells: `box` ([x0, y0, x1, y1] in pixels of the first
+    picture, half open) or `mask` (a picture of its size, bright where the lesion is). Raises `BadInput`."""
+    regions = {}
+    for file in dict.fromkeys(row.file for row in rows):
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        for row in (row for row in rows if row.file == file):
+            told = json.loads(lines[row.line - 1])
+            if "box" in told or "mask" in told:
+                regions[row.trace.id] = _region(told, row)
+    return regions
+
+
+def _region(told: dict[str, object], row: Row) -> Region:
+    box, mask, place = told.get("box"), told.get("mask"), f"{row.file}:{row.line}"
+    if isinstance(box, list) and len(box) == 4 and all(type(value) is int for value in box):
+        return Region(box=(box[0], box[1], box[2], box[3]))
+    if not isinstance(mask, str) or not (row.file.parent / mask).is_file():
+        raise BadInput(f"{place}: its box is not four whole numbers, or its mask is not there.")
+    pixels = np.asarray(Image.open(row.file.parent / mask).convert("L"))
+    if pixels.shape != _shape(row):
+        raise BadInput(f"{place}: its mask has another size than its picture.")
+    return Region(mask=pixels > 127)
+
+
+def _shape(row: Row) -> tuple[int, ...]:
+    """(H, W) of the row's first picture, before it is made ready for a model."""
+    paths = [Path(row.file.parent / name) for name in listed(row.told.image)]
+    study, _ = read_study(paths, standard_display=row.told.standard_display, salt=b"")
+    return study.pictures[0].pixels.shape[:2]
