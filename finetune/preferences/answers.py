@@ -29,8 +29,6 @@ class Answers:
     def add(self, key: str, text: str | None) -> None:
         with self.path.open("ab") as file:
             file.write(json.dumps({"key": key, "text": text}, ensure_ascii=False).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
         self.known[key] = text
 
 

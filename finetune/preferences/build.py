@@ -74,10 +74,10 @@ class Bench:
         find = None if whole else self.region
         return Noise(find, self.plan.damage, self.plan.step, self.voices.reader.card.picture)
 
-    def makers(self) -> dict[Maker, dict[Recipe, int]]:
+    def makers(self) -> list[tuple[Maker, dict[Recipe, int]]]:
         """Each maker with how many pairs of each recipe it is to make; the three RAG sets have one."""
         quotas, target = self.plan.quotas(), self.voices.target
-        makers: dict[Maker, dict[Recipe, int]] = {}
+        makers: list[tuple[Maker, dict[Recipe, int]]] = []
         for recipe in (recipe for recipe in quotas if recipe not in (*RAG, "edits")):
             if recipe == "typed":
                 maker: Maker = Typed(lambda case: phantom_of(case.row, self.material.salt))
@@ -87,10 +87,10 @@ class Bench:
                 maker = Sampled(target, judge, self.plan.rounds, self.plan.temperature)
             else:
                 maker = Lesion(self.noise(whole=recipe == "whole_noise"))
-            makers[maker] = {recipe: quotas[recipe]}
+            makers.append((maker, {recipe: quotas[recipe]}))
         if sets := {recipe: quota for recipe, quota in quotas.items() if recipe in RAG}:
             assert target is not None
-            makers[Rag(target, self.noise(self.plan.whole), tuple(map(source_of, sets)))] = sets
+            makers.append((Rag(target, self.noise(self.plan.whole), tuple(map(source_of, sets))), sets))
         return makers
 
 
@@ -108,9 +108,7 @@ async def build(
         plan, voices, Material(voices.reader, _evidence(plan, rows, salt, out, progress), salt, plan.max_answer),
         Album(out), regions_told(rows), finders,
     )  # fmt: skip
-    made = [
-        one for maker, quota in bench.makers().items() for one in await _gathered(bench, maker, quota, rows, progress)
-    ]
+    made = [one for maker, quota in bench.makers() for one in await _gathered(bench, maker, quota, rows, progress)]
     desk = Edits(home, voices.reader)
     if "edits" in plan.recipes:
         made += _from_desk(bench, desk)

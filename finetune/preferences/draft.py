@@ -1,7 +1,6 @@
 """What a source hands over: a pair before its pictures are files and its weight is known."""
 
 import hashlib
-import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from PIL import Image
 
 from assistant.engines.base import Prompt
 from assistant.study import Picture, Pixels
-from finetune.checkpoints import write_whole
 from finetune.preferences.material import Case
 from finetune.preferences.pair import ImagePart, Message, Pair, Source, TextPart
 
@@ -55,9 +53,9 @@ class Album:
         digest = hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
         name = f"images/{digest}.png"
         if not (self.folder / name).is_file():
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, format="PNG")
-            write_whole(self.folder / name, lambda draft: draft.write_bytes(buffer.getvalue()))
+            draft = self.folder / f"{name}.draft"
+            Image.fromarray(pixels).save(draft, format="PNG")
+            draft.replace(self.folder / name)
         return name
 
     def pair(self, draft: Draft, *, patient: str, split: str, finding: str, seed: int) -> Pair:

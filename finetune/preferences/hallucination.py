@@ -35,35 +35,35 @@ def as_lines(said: str, task: TaskName) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """`phantom` finds the phantom that a case shows, None where it is none. `most`: pairs of one case."""
+    """`phantom` finds the phantom that a case shows, None where it is none."""
 
     phantom: Callable[[Case], Phantom | None]
-    most: int = 1
     sources: tuple[Source, ...] = ("hallucination",)
 
     async def drafts(self, case: Case, rng: np.random.Generator) -> list[Draft]:
+        """One of each type of change that the case has room for."""
         if case.row.told.task not in TASKS:
             return []
         phantom, task, made = self.phantom(case), case.row.told.task, list[Draft]()
-        wrongs = _of_phantom(case, phantom, rng) if phantom else []
-        for kind, why, text in wrongs or wording.edits(case.answer, SECTIONS[task], rng):
+        wrongs = _of_phantom(case, phantom, rng) if phantom else None
+        for kind, why, text in wording.edits(case.answer, SECTIONS[task], rng) if wrongs is None else wrongs:
             rejected = as_lines(text, task)
             if meaning(plain(rejected, task)) != meaning(case.truth):
                 made.append(Draft("hallucination", kind, case.prompt, _uncited(case.answer), rejected, why))
-        return made[: self.most]
+        return made
 
 
-def _of_phantom(case: Case, phantom: Phantom, rng: np.random.Generator) -> list[tuple[str, str, str]]:
-    """(kind, why, wrong answer); none for a question or an answer that this phantom's truth didn't give."""
+def _of_phantom(case: Case, phantom: Phantom, rng: np.random.Generator) -> list[tuple[str, str, str]] | None:
+    """(kind, why, wrong answer); None for a question or an answer that this phantom's truth didn't give."""
     facts, made = Facts.of(phantom), []
     if case.row.told.task == "report":
         return [(edit.kind, edit.why, _sectioned(report_with(edit))) for edit in edits(facts, rng)]
     question = question_named(facts, phantom.seed, case.question)
     if question is None or meaning(question.answer) != meaning(case.truth):
-        return []
-    for edit in edits(facts, rng):
+        return None
+    for edit in edits(facts, rng, question.finding, question.device):
         if answer := answer_of(edit, question, phantom.seed):
-            made.append((edit.kind, edit.why, answer))
+            made.append((edit.kind, edit.why, f"{answer}." if question.choices else answer))
     return made
 
 

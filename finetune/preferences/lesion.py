@@ -33,6 +33,9 @@ class Noise:
     step: int = STEP
     side: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.how}, step {self.step}" if self.how == "diffusion" else self.how
+
     def pictures(self, case: Case, rng: np.random.Generator) -> tuple[tuple[Picture, ...], float | None] | None:
         """The prompt's pictures with the study's first one damaged (all of the study's where the whole is), and how
         sure the finder is; None where there is no region, or where nothing can be seen of it."""
@@ -69,8 +72,8 @@ class Lesion:
         if found is None:
             return []
         pictures, confidence = found
-        where = f"The region of {', '.join(sorted(case.stated)).lower()}" if self.noise.find else "All of the picture"
-        why = f"{where} is gone ({self.noise.how}), and the same is said of it."
+        where = f"the region of {', '.join(sorted(case.stated)).lower()}" if self.noise.find else "all of the picture"
+        why = f"The same is said of the picture with {where} damaged ({self.noise})."
         (source,) = self.sources
         return [
             Draft(source, self.noise.how, case.prompt, case.answer, case.answer, why, pictures, confidence)

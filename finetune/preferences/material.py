@@ -92,7 +92,7 @@ def phantom_of(row: Row, salt: bytes) -> Phantom | None:
     return phantom if np.array_equal(phantom.pixels, grey) else None
 
 
-@lru_cache(maxsize=16)  # many rows in a row are about one film
+@lru_cache(maxsize=256)  # half a megabyte each; many rows are about one film
 def _rendered(family: str, seed: int, size: int, view: str) -> Phantom:
     return make_phantom(seed, family=family, size=size, view=view)
 

@@ -10,7 +10,7 @@ import numpy as np
 from eval.phantoms import DEVICES, Device, Fault, Finding, Phantom
 from eval.phantoms.findings import FINDINGS, GRADES, SIDED, SIDES, ZONED, ZONES, Kind
 from eval.phantoms.organs import organs
-from eval.phantoms.phrases import TERMS, Question, phrase, rounded_mm, told
+from eval.phantoms.phrases import TERMS, Question, phrase, rounded_mm, told, with_article
 from eval.phantoms.questions import questions
 from finetune.pocket.samples import asked
 
@@ -55,13 +55,39 @@ class Edit:
     after: str = ""
 
 
-def edits(facts: Facts, rng: np.random.Generator) -> list[Edit]:
-    """One edit of each type that these facts have room for, in random order."""
-    makers: list[Callable[[Facts, np.random.Generator], Edit | None]] = [
+def edits(facts: Facts, rng: np.random.Generator, about: Kind | None = None, device: str | None = None) -> list[Edit]:
+    """One edit of each type that these facts have room for, in random order; of the finding or the device that a
+    question is about, where it is about one."""
+    makers: list[Callable[[_Room], Edit | None]] = [
         _finding, _side, _zone, _severity, _size, _missed, _invented, _device, _comparison
     ]  # fmt: skip
-    made = [edit for maker in makers if (edit := maker(facts, rng)) is not None]
+    room = _Room(facts, rng, about, device)
+    made = [edit for maker in makers if (edit := maker(room)) is not None]
     return [made[n] for n in rng.permutation(len(made))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What an edit may touch."""
+
+    facts: Facts
+    rng: np.random.Generator
+    about: Kind | None = None
+    device: str | None = None
+
+    def one(self, fits: Callable[[Finding], object]) -> Finding | None:
+        """A finding that is there and fits, None where there is none."""
+        found = [f for f in self.facts.findings if fits(f) and self.about in (None, f.kind)]
+        return found[int(self.rng.integers(len(found)))] if found else None
+
+    def other(self, values: Sequence[str], but: str | None = None) -> str:
+        rest = [value for value in values if value != but]
+        return rest[int(self.rng.integers(len(rest)))]
+
+    def swapped(self, old: Finding, new: Finding, kind: str) -> Edit:
+        findings = tuple(new if finding is old else finding for finding in self.facts.findings)
+        why = f"{_said(self.facts, old)} becomes {_said(self.facts, new)}."
+        return Edit(kind, why, replace(self.facts, findings=findings))
 
 
 def report_of(facts: Facts) -> dict[str, str]:
@@ -96,112 +122,97 @@ def _key(question: Question) -> tuple[object, ...]:
     return (question.kind, question.finding, question.device, bool(question.choices), question.yes is None)
 
 
-def _one(items: Sequence[Finding], rng: np.random.Generator) -> Finding | None:
-    return items[int(rng.integers(len(items)))] if items else None
-
-
-def _other(values: Sequence[str], but: str | None, rng: np.random.Generator) -> str:
-    rest = [value for value in values if value != but]
-    return rest[int(rng.integers(len(rest)))]
-
-
-def _swapped(facts: Facts, old: Finding, new: Finding, kind: str) -> Edit:
-    findings = tuple(new if finding is old else finding for finding in facts.findings)
-    why = f"{_said(facts, old)} becomes {_said(facts, new)}."
-    return Edit(kind, why, replace(facts, findings=findings))
-
-
 def _said(facts: Facts, finding: Finding) -> str:
     """As this view tells it: of a lateral one without a side."""
     shown = told([finding], facts.view)
     return phrase(shown[0]) if shown else phrase(finding)
 
 
-def _finding(facts: Facts, rng: np.random.Generator) -> Edit | None:
+def _finding(room: _Room) -> Edit | None:
     """Another finding in its place."""
-    here = {finding.kind for finding in facts.findings}
-    pairs = [(f, to) for f in facts.findings for to in CONFUSED[f.kind] if to not in here]
-    if not pairs:
+    here = {finding.kind for finding in room.facts.findings}
+    old = room.one(lambda f: set(CONFUSED[f.kind]) - here)
+    if old is None:
         return None
-    old, to = pairs[int(rng.integers(len(pairs)))]
-    return _swapped(facts, old, _drawn(to, rng, old.side, old.zone, old.grade), "finding")
+    to: Kind = room.other([kind for kind in CONFUSED[old.kind] if kind not in here])  # type: ignore[assignment]
+    return room.swapped(old, _drawn(room, to, old.side, old.zone, old.grade), "finding")
 
 
 def _drawn(
-    kind: Kind, rng: np.random.Generator, side: str | None = None, zone: str | None = None, grade: str | None = None
+    room: _Room, kind: Kind, side: str | None = None, zone: str | None = None, grade: str | None = None
 ) -> Finding:
     """A finding of this kind with what such a finding has; what isn't given is drawn."""
-    size = {"small": 10.0, "moderate": 15.0, "large": 25.0}
-    grade = grade or _other(GRADES, None, rng)
+    grade = grade or room.other(GRADES)
     return Finding(
         kind,
-        (side or _other(SIDES, None, rng)) if kind in SIDED else None,  # type: ignore[arg-type]
-        (zone or _other(ZONES, None, rng)) if kind in ZONED else None,  # type: ignore[arg-type]
+        (side or room.other(SIDES)) if kind in SIDED else None,  # type: ignore[arg-type]
+        (zone or room.other(ZONES)) if kind in ZONED else None,  # type: ignore[arg-type]
         grade,  # type: ignore[arg-type]
-        size[grade] if kind == "nodule" else None,
+        {"small": 10.0, "moderate": 15.0, "large": 25.0}[grade] if kind == "nodule" else None,
         _NOWHERE,
     )
 
 
-def _side(facts: Facts, rng: np.random.Generator) -> Edit | None:
-    old = _one([f for f in facts.findings if f.side], rng) if facts.view != "LATERAL" else None
-    return old and _swapped(facts, old, replace(old, side=_other(SIDES, old.side, rng)), "side")  # type: ignore[arg-type]
+def _side(room: _Room) -> Edit | None:
+    old = room.one(lambda f: f.side and room.facts.view != "LATERAL")
+    return room.swapped(old, replace(old, side=room.other(SIDES, old.side)), "side") if old else None  # type: ignore[arg-type]
 
 
-def _zone(facts: Facts, rng: np.random.Generator) -> Edit | None:
-    old = _one([f for f in facts.findings if f.zone], rng)
-    return old and _swapped(facts, old, replace(old, zone=_other(ZONES, old.zone, rng)), "zone")  # type: ignore[arg-type]
+def _zone(room: _Room) -> Edit | None:
+    old = room.one(lambda f: f.zone)
+    return room.swapped(old, replace(old, zone=room.other(ZONES, old.zone)), "zone") if old else None  # type: ignore[arg-type]
 
 
-def _severity(facts: Facts, rng: np.random.Generator) -> Edit | None:
-    old = _one([f for f in facts.findings if f.kind != "nodule"], rng)
-    return old and _swapped(facts, old, replace(old, grade=_other(GRADES, old.grade, rng)), "severity")  # type: ignore[arg-type]
+def _severity(room: _Room) -> Edit | None:
+    old = room.one(lambda f: f.kind != "nodule")
+    return room.swapped(old, replace(old, grade=room.other(GRADES, old.grade)), "severity") if old else None  # type: ignore[arg-type]
 
 
-def _size(facts: Facts, rng: np.random.Generator) -> Edit | None:
+def _size(room: _Room) -> Edit | None:
     """Another diameter, and the grade that goes with it."""
-    old = _one([f for f in facts.findings if f.kind == "nodule"], rng)
+    old = room.one(lambda f: f.kind == "nodule")
     if old is None:
         return None
-    sizes = [mm for mm in (10, 15, 20, 25, 30) if abs(mm - rounded_mm(old)) >= 5]
-    mm = sizes[int(rng.integers(len(sizes)))]
+    mm = int(room.other([str(size) for size in (10, 15, 20, 25, 30)], str(rounded_mm(old))))
     grade = "small" if mm < 12.5 else "moderate" if mm <= 20 else "large"
-    return _swapped(facts, old, replace(old, size_mm=float(mm), grade=grade), "size")  # type: ignore[arg-type]
+    return room.swapped(old, replace(old, size_mm=float(mm), grade=grade), "size")  # type: ignore[arg-type]
 
 
-def _missed(facts: Facts, rng: np.random.Generator) -> Edit | None:
+def _missed(room: _Room) -> Edit | None:
     """A finding that is there is denied."""
-    old = _one(facts.findings, rng)
+    old = room.one(lambda f: True)
     if old is None:
         return None
-    left = tuple(finding for finding in facts.findings if finding is not old)
-    return Edit("negation", f"{_said(facts, old)} is denied.", replace(facts, findings=left))
+    left = tuple(finding for finding in room.facts.findings if finding is not old)
+    return Edit("negation", f"{_said(room.facts, old)} is denied.", replace(room.facts, findings=left))
 
 
-def _invented(facts: Facts, rng: np.random.Generator) -> Edit | None:
+def _invented(room: _Room) -> Edit | None:
     """A finding that isn't there is stated."""
-    absent = [kind for kind in FINDINGS if kind not in {finding.kind for finding in facts.findings}]
+    facts = room.facts
+    absent = [k for k in FINDINGS if k not in {f.kind for f in facts.findings} and room.about in (None, k)]
     if len(facts.findings) > 2 or not absent:
         return None
-    new = _drawn(absent[int(rng.integers(len(absent)))], rng)
+    new = _drawn(room, room.other(absent))  # type: ignore[arg-type]
     why = f"{_said(facts, new)} is invented: there is no {TERMS[new.kind]}."
-    return Edit("negation", why, replace(facts, findings=(*facts.findings, new)))
+    return Edit("invention", why, replace(facts, findings=(*facts.findings, new)))
 
 
-def _device(facts: Facts, rng: np.random.Generator) -> Edit | None:
-    absent = [kind for kind in DEVICES if kind not in {device.kind for device in facts.devices}]
+def _device(room: _Room) -> Edit | None:
+    here = {device.kind for device in room.facts.devices}
+    absent = [kind for kind in DEVICES if kind not in here and room.device in (None, kind)]
     if not absent:
         return None
-    kind = absent[int(rng.integers(len(absent)))]
+    kind = absent[int(room.rng.integers(len(absent)))]
     new = Device(kind, True, (0, 0), _NOTES[kind], _NOWHERE)
-    return Edit("device", f"{kind} is invented.", replace(facts, devices=(*facts.devices, new)))
+    return Edit("device", f"{with_article(kind)} is invented.", replace(room.facts, devices=(*room.facts.devices, new)))
 
 
-def _comparison(facts: Facts, rng: np.random.Generator) -> Edit | None:
-    if not facts.findings:
+def _comparison(room: _Room) -> Edit | None:
+    if room.one(lambda f: True) is None:
         return None
-    after = COURSES[int(rng.integers(len(COURSES)))]
-    return Edit("comparison", "A comparison is invented: there is no prior study.", facts, after)
+    why = "A comparison is invented: there is no prior study."
+    return Edit("comparison", why, room.facts, room.other(COURSES))
 
 
 def report_with(edit: Edit) -> dict[str, str]:

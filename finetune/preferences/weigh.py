@@ -1,7 +1,7 @@
 """Clinical relevance: how plausible the rejected answer is, by one or several judges in turn, as a weight.
 
 Judges speak one after the other, each seeing the last score, which it may adopt or revise (MMedPO). A round is one
-turn of every judge; when all of a round agree within `AGREED` that is the score, else after five rounds the last's mean.
+turn of every judge; when all of a round agree within `AGREED` that is the score, else the mean of the fifth round.
 Pairs of a damaged region have the detector's confidence instead. Nobody to ask, or nothing that can be read: weight 1,
 and the pair says so (`weighed_by` none).
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from assistant.lines import Line, parse
 from finetune.preferences.typed import COURSES
+from finetune.preferences.verdict import present
 
 Lines = list[tuple[str, str]]  # (section, sentence)
 Made = tuple[str, str, str]  # kind, why, the answer with the change
@@ -110,7 +111,8 @@ def _negation(lines: Lines, rng: np.random.Generator) -> tuple[str, Lines] | Non
 
 
 def _finding(lines: Lines, rng: np.random.Generator) -> tuple[str, Lines] | None:
-    terms = [old for old, new in _TERMS.items() if _has(lines, old) and not _has(lines, new)]
+    stated = [(s, text) for s, text in lines if present(text)]  # one denial for another may well be true
+    terms = [old for old, new in _TERMS.items() if _has(stated, old) and not _has(lines, new)]
     if not terms:
         return None
     old = terms[int(rng.integers(len(terms)))]
@@ -133,7 +135,7 @@ def _device(lines: Lines, rng: np.random.Generator) -> tuple[str, Lines] | None:
 def _comparison(lines: Lines, rng: np.random.Generator) -> tuple[str, Lines] | None:
     if re.search(r"\b(?:prior|previous|unchanged|compar)", " ".join(text for _, text in lines), re.IGNORECASE):
         return None
-    if len(lines) == 1 and len(lines[0][1].split()) < 4:
+    if not any(present(text) for _, text in lines):
         return None
     course = COURSES[int(rng.integers(len(COURSES)))]
     return f"Invented: {course}", [*lines, (lines[-1][0], course)]
