@@ -21,6 +21,7 @@ from finetune.preferences.pair import Source
 from finetune.preferences.region import Region, mask_as_read, mask_of
 from finetune.sft_data import Row, listed
 
+MARGIN = 0.03  # of the picture's side
 Find = Callable[[Case], Region | None]  # the region, in the file's own pixels, that the true answer rests on
 
 
@@ -72,8 +73,8 @@ class Lesion:
         if found is None:
             return []
         pictures, confidence = found
-        where = f"the region of {', '.join(sorted(case.stated)).lower()}" if self.noise.find else "all of the picture"
-        why = f"The same is said of the picture with {where} damaged ({self.noise})."
+        where = f"the region of {', '.join(sorted(case.stated)).lower()}" if self.noise.find else "all of it"
+        why = f"The same is said of the picture after {where} was damaged ({self.noise})."
         (source,) = self.sources
         return [
             Draft(source, self.noise.how, case.prompt, case.answer, case.answer, why, pictures, confidence)
@@ -81,7 +82,8 @@ class Lesion:
 
 
 def region_of_phantom(case: Case, phantom: Phantom | None) -> Region | None:
-    """Where the findings lie that the answer states, devices among them."""
+    """Where the findings lie that the answer states, devices among them; grown, so that no border is left to tell the
+    lesion's shape by."""
     if phantom is None:
         return None
     masks = [phantom.masks[f.kind] for f in phantom.shown if LABEL_OF[f.kind] in case.stated]
@@ -89,7 +91,10 @@ def region_of_phantom(case: Case, phantom: Phantom | None) -> Region | None:
         masks += phantom.strands
     if not masks:
         return None
-    return Region(mask=np.logical_or.reduce(masks))
+    from scipy.ndimage import binary_dilation
+
+    margin = max(1, round(MARGIN * phantom.pixels.shape[0]))
+    return Region(mask=binary_dilation(np.logical_or.reduce(masks), iterations=margin))
 
 
 def regions_told(rows: Sequence[Row]) -> dict[str, Region]:

@@ -65,8 +65,8 @@ def _lengths(lengths: "Sequence[Lengths]", unit: str) -> str:
     head = ("source", "pairs", "chosen", "rejected", "rejected minus chosen (95 %)", "“the shorter is right”")
     note = (
         f"Mean {escape(unit)}, over pairs whose answers differ in words; the interval is over patients. The last "
-        "column is how often the shorter answer is the chosen one, ties left out: far from 50 %, a model can learn length "
-        "in place of medicine."
+        "column is how often the shorter answer is the chosen one, ties left out: far from 50 %, a model can learn "
+        "length in place of medicine."
     )
     return _table(head, rows) + f"<p class=note>{note}</p>"
 

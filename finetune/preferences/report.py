@@ -94,7 +94,8 @@ def draw_weights(pairs: Sequence[Pair], path: Path) -> None:
     with drawing(path, WIDTH, 4.0) as figure:
         axes = figure.add_subplot()
         bins = np.linspace(min(0.7, *(pair.weight for pair in pairs)), high, 31)
-        series = [(rest, PALE, f"weighed by none ({len(rest)})"), (weighed, BLUE, f"weighed ({len(weighed)})")]
+        every = [(rest, PALE, f"weighed by none ({len(rest)})"), (weighed, BLUE, f"weighed ({len(weighed)})")]
+        series = [one for one in every if one[0]]
         axes.hist(
             [values for values, _, _ in series], bins.tolist(), stacked=True,
             color=[colour for _, colour, _ in series], label=[told for _, _, told in series],

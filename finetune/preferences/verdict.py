@@ -15,7 +15,8 @@ from finetune.sft_data import SECTIONS, TaskName
 
 _CHOICES = re.compile(r" Answer with one of: (.+) or ([^.]+)\.$")
 _DEVICE = re.compile(r"\b(endotracheal|central venous|nasogastric|chest drain|pacemaker)\b", re.IGNORECASE)
-_MM = re.compile(r"\b\d+(?:\.\d+)? ?[mc]m\b")
+_MM = re.compile(r"\b(?:over |under |[\d.]+ to )?\d+(?:\.\d+)? ?[mc]m\b")
+_NO_TUBE = re.compile(r"\bno tubes?\b[^.]*\.?", re.IGNORECASE)  # which the labeller reads as a tube by that name
 Place = tuple[Finding, str | None]
 
 
@@ -34,7 +35,8 @@ def choices_in(question: str) -> tuple[str, ...]:
 
 def present(text: str) -> frozenset[Place]:
     """Findings that a text states or suspects, each with its side."""
-    return frozenset((m.finding, m.side) for m in label(text) if m.state != "absent" and m.finding != "No Finding")
+    told = label(_NO_TUBE.sub("", text))
+    return frozenset((m.finding, m.side) for m in told if m.state != "absent" and m.finding != "No Finding")
 
 
 def right(truth: str, said: str, task: TaskName, question: str = "") -> bool | None:
