@@ -34,9 +34,9 @@ from finetune.preferences.verdict import plain
 from finetune.preferences.weigh import Made, weighed
 from finetune.sft_config import Data, Retrieval
 from finetune.sft_data import Row, read_rows, unit_of
-from finetune.sft_evidence import Found, Lookup, home_of
+from finetune.sft_evidence import Found, Lookup
 from finetune.sft_samples import Reader, answer_lines
-from retrieval.db import salt_of
+from retrieval.db import FILE, salt_of
 from retrieval.embed import Progress, no_progress
 
 PAIRS, RUN, SUMMARY = "pairs.jsonl", "run.json", "build.json"
@@ -101,12 +101,12 @@ async def build(
     Raises `WrongData` with all that is wrong, `LeakFound`, `BadInput` for a run begun otherwise, and what engines
     raise."""
     out.mkdir(parents=True, exist_ok=True)
-    salt = salt_of(home)
-    rows = _rows(plan, home, salt, out, progress)
+    salt = salt_of(plan.knowledge if isinstance(plan.knowledge, Path) else home)  # the searched home's, see `sft`
+    rows, regions = _rows(plan, home, salt, out, progress)
     _same_run(plan, rows, voices, out)
     bench = Bench(
         plan, voices, Material(voices.reader, _evidence(plan, rows, salt, out, progress), salt, plan.max_answer),
-        Album(out), regions_told(rows), finders,
+        Album(out), regions, finders,
     )  # fmt: skip
     made = [one for maker, quota in bench.makers() for one in await _gathered(bench, maker, quota, rows, progress)]
     desk = Edits(home, voices.reader)
@@ -121,24 +121,25 @@ async def build(
     return summary
 
 
-def _rows(plan: Plan, home: Path, salt: bytes, out: Path, progress: Progress) -> list[Row]:
-    """All that pairs may be made from, checked."""
+def _rows(plan: Plan, home: Path, salt: bytes, out: Path, progress: Progress) -> tuple[list[Row], dict[str, Region]]:
+    """All that pairs may be made from, checked, and the regions that lines tell."""
     files = list(plan.data)
     if plan.phantoms:
         seeds = range(plan.first_seed, plan.first_seed + plan.phantoms)
         files.append(write_phantoms(out / "phantoms", seeds, plan.size, progress))
     if not files:
-        return []
+        return [], {}
     problems: list[Problem] = []
     data = Data(manifests=tuple(files), validation=plan.validation, ignore=("box", "mask"))
     rows = read_rows(data, salt, plan.seed, problems.append, progress)
+    regions = regions_told(rows, problems.append)
     if problems:
         raise WrongData(problems)
     refuse_exam(rows)
     for place in {home, *([plan.knowledge] if isinstance(plan.knowledge, Path) else [])}:
-        if (place / "consult.db").is_file():
-            refuse_corpus(rows, place, salt_of(place))
-    return rows
+        if (place / FILE).is_file():
+            refuse_corpus(rows, place)
+    return rows, regions
 
 
 def _evidence(plan: Plan, rows: Sequence[Row], salt: bytes, out: Path, progress: Progress) -> Found:
@@ -147,8 +148,7 @@ def _evidence(plan: Plan, rows: Sequence[Row], salt: bytes, out: Path, progress:
         return {}
     share = 1.0 if set(RAG) & set(plan.recipes) else plan.shown
     how = Retrieval(home=plan.knowledge, share=share)
-    key = salt_of(place) if (place := home_of(how)) else salt
-    return Lookup(how, out / "evidence", key, plan.seed, plan.max_answer).find(rows, progress)
+    return Lookup(how, out / "evidence", salt, plan.seed, plan.max_answer).find(rows, progress)
 
 
 def finding_of(row: Row) -> str:

@@ -5,15 +5,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from assistant.errors import BadInput
 from assistant.imaging import read_study
 from assistant.study import Picture
 from eval.benchmarks.phantom_items import LABEL_OF
 from eval.phantoms import Phantom
+from finetune.errors import BadInput, Problem
 from finetune.preferences.draft import Draft
 from finetune.preferences.material import Case, first_of_study, pictures_in
 from finetune.preferences.noise import STEP, Damage, damaged
@@ -97,28 +98,35 @@ def region_of_phantom(case: Case, phantom: Phantom | None) -> Region | None:
     return Region(mask=binary_dilation(np.logical_or.reduce(masks), iterations=margin))
 
 
-def regions_told(rows: Sequence[Row]) -> dict[str, Region]:
+def regions_told(rows: Sequence[Row], report: Callable[[Problem], None]) -> dict[str, Region]:
     """By the id of a row's trace, the region that its line tells: `box` ([x0, y0, x1, y1] in pixels of the first
-    picture, half open) or `mask` (a picture of its size, bright where the lesion is). Raises `BadInput`."""
+    picture, half open) or `mask` (a picture of its size, bright where the lesion is)."""
     regions = {}
     for file in dict.fromkeys(row.file for row in rows):
         lines = file.read_text(encoding="utf-8-sig").split("\n")
         for row in (row for row in rows if row.file == file):
             told = json.loads(lines[row.line - 1])
-            if "box" in told or "mask" in told:
+            if "box" not in told and "mask" not in told:
+                continue
+            try:
                 regions[row.trace.id] = _region(told, row)
+            except BadInput as error:
+                report(Problem(file, row.line, str(error)))
     return regions
 
 
-def _region(told: dict[str, object], row: Row) -> Region:
-    box, mask, place = told.get("box"), told.get("mask"), f"{row.file}:{row.line}"
-    if isinstance(box, list) and len(box) == 4 and all(type(value) is int for value in box):
+def _region(told: dict[str, Any], row: Row) -> Region:
+    box, mask = told.get("box"), told.get("mask")
+    if box is not None:
+        if not (isinstance(box, list) and len(box) == 4 and all(type(value) is int for value in box)):
+            raise BadInput("its box is not four whole numbers")
         return Region(box=(box[0], box[1], box[2], box[3]))
-    if not isinstance(mask, str) or not (row.file.parent / mask).is_file():
-        raise BadInput(f"{place}: its box is not four whole numbers, or its mask is not there.")
-    pixels = np.asarray(Image.open(row.file.parent / mask).convert("L"))
+    try:
+        pixels = np.asarray(Image.open(row.file.parent / str(mask)).convert("L"))
+    except OSError:
+        raise BadInput("its mask is not there, or is no picture") from None
     if pixels.shape != _shape(row):
-        raise BadInput(f"{place}: its mask has another size than its picture.")
+        raise BadInput("its mask has another size than its picture")
     return Region(mask=pixels > 127)
 
 

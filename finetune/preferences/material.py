@@ -130,14 +130,14 @@ def refuse_exam(rows: Sequence[Row]) -> None:
                 )
 
 
-def refuse_corpus(rows: Sequence[Row], home: Path, salt: bytes) -> None:
+def refuse_corpus(rows: Sequence[Row], home: Path) -> None:
     """Raises `LeakFound` for a row that the library in `home` shows, too, and for a library of the exam."""
     with Library(home) as library:
         corpus = corpus_of(library)
     of_exam = [one for one in corpus.traces if any(seeds.first not in TRAINING_SEEDS for seeds in one.phantoms)]
     if of_exam:
         raise LeakFound(f"The library in {home} holds phantoms of the exam ({of_exam[0].id}): search another one.")
-    mine = Seen("the preference data", tuple(row.trace for row in rows), salt.hex())
+    mine = Seen("the preference data", tuple(replace(row.trace, patient=row.patient) for row in rows))
     if found := leaks(mine, corpus):
         raise LeakFound(
             f"{len({leak.test_id for leak in found})} lines are in the library of {home} too "
