@@ -5,11 +5,13 @@ All that chance decides follows from the plan's seed, and every answer of an eng
 killed at any moment, the same command goes on, and gives the very pairs of an undisturbed run.
 """
 
+import asyncio
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ class Bench:
     album: Album
     regions: Mapping[str, Region] = field(default_factory=dict)
     finders: Sequence[Finder] = ()
+    at_once: int = 1
 
     def region(self, case: Case) -> Region | None:
         """As the line tells it, else of a phantom its mask, else what the first finder finds."""
@@ -84,7 +87,7 @@ class Bench:
             elif recipe == "sampled":
                 assert target is not None
                 judge = self.voices.judges[0] if self.voices.judges else None
-                maker = Sampled(target, judge, self.plan.rounds, self.plan.temperature)
+                maker = Sampled(target, judge, self.plan.rounds, self.plan.temperature, self.plan.seed)
             else:
                 maker = Lesion(self.noise(whole=recipe == "whole_noise"))
             makers.append((maker, {recipe: quotas[recipe]}))
@@ -95,10 +98,11 @@ class Bench:
 
 
 async def build(
-    plan: Plan, voices: Voices, home: Path, out: Path, progress: Progress = no_progress, finders: Sequence[Finder] = ()
-) -> dict[str, Any]:
+    plan: Plan, voices: Voices, home: Path, out: Path, progress: Progress = no_progress,
+    finders: Sequence[Finder] = (), at_once: int = 1,
+) -> dict[str, Any]:  # fmt: skip
     """Writes OUT/pairs.jsonl, OUT/images and OUT/build.json, which it returns: what was asked for and what there is.
-    Raises `WrongData` with all that is wrong, `LeakFound`, `BadInput` for a run begun otherwise, and what engines
+    `at_once`: cases asked about together; the pairs are the same. Raises `WrongData` with all that is wrong, `LeakFound`, `BadInput` for a run begun otherwise, and what engines
     raise."""
     out.mkdir(parents=True, exist_ok=True)
     salt = salt_of(plan.knowledge if isinstance(plan.knowledge, Path) else home)  # the searched home's, see `sft`
@@ -106,7 +110,7 @@ async def build(
     _same_run(plan, rows, voices, out)
     bench = Bench(
         plan, voices, Material(voices.reader, _evidence(plan, rows, salt, out, progress), salt, plan.max_answer),
-        Album(out), regions, finders,
+        Album(out), regions, finders, at_once,
     )  # fmt: skip
     made = [one for maker, quota in bench.makers() for one in await _gathered(bench, maker, quota, rows, progress)]
     desk = Edits(home, voices.reader)
@@ -114,7 +118,7 @@ async def build(
         made += _from_desk(bench, desk)
     kept = {pair.id for pair in apart(without_duplicates(one.pair for one in made))}
     made = [one for one in {one.pair.id: one for one in made}.values() if one.pair.id in kept]
-    pairs = await weighed(made, voices.judges, plan.judges, progress)
+    pairs = await weighed(made, voices.judges, plan.judges, progress, at_once)
     write_pairs(out / PAIRS, pairs)
     summary = _summary(plan, made, pairs, desk, rows)
     _write_json(out / SUMMARY, summary)
@@ -169,24 +173,28 @@ async def _gathered(
     left, seen, kinds = Counter(quotas), set[tuple[object, ...]](), Counter[str]()
     wanted, made = sum(quotas.values()), list[Made]()
     phase = f"making {', '.join(quotas)}"
-    for row in in_turn(groups, _rng(bench.plan.seed, phase)):
-        if not left.total():
-            break
-        for recipe, draft in _rarest(await _drafts(bench, maker, row, phase), quotas, kinds):
-            one = _made(bench, recipe, draft, row)
-            if left[recipe] > 0 and (key := key_of(one.pair)) not in seen:
-                seen.add(key)
-                left[recipe] -= 1
-                kinds[draft.kind] += 1
-                made.append(one)
+    turns = in_turn(groups, _rng(bench.plan.seed, phase))
+    while left.total() and (some := list(islice(turns, bench.at_once))):
+        offered = await asyncio.gather(*(_drafts(bench, maker, row, phase) for row in some))
+        for row, drafts in zip(some, offered, strict=True):
+            for recipe, draft in _rarest(drafts, quotas, kinds):
+                one = _made(bench, recipe, draft, row) if left[recipe] else None
+                if one and (key := key_of(one.pair)) not in seen:
+                    seen.add(key)
+                    left[recipe] -= 1
+                    kinds[draft.kind] += 1
+                    made.append(one)
         progress(phase, len(made), wanted)
     return made
 
 
 async def _drafts(bench: Bench, maker: Maker, row: Row, phase: str) -> list[Draft]:
+    """What the row gives; nothing where serving would withhold all of its answer (a side where none is known)."""
     try:
         case = bench.material.case(row)
     except TooLarge:  # with its pictures alone it has no room in this model's context
+        return []
+    if not case.answer:
         return []
     if not set(RAG) & {*maker.sources} and not _shows(bench.plan, row):
         case = replace(case, prompt=case.bare, retrieved=False)
@@ -218,7 +226,7 @@ def _made(bench: Bench, recipe: Recipe, draft: Draft, row: Row) -> Made:
 def _from_desk(bench: Bench, desk: Edits) -> list[Made]:
     """All that there is, up to the quota."""
     made = list[Made]()
-    for draft, patient, _ in desk.pairs():
+    for draft, patient in desk.pairs():
         if len(made) == bench.plan.quotas()["edits"]:
             break
         (drawn,) = assign_splits([patient], [None], bench.plan.validation, bench.plan.seed)

@@ -49,6 +49,9 @@ def build(
     size: Annotated[int, typer.Option(min=64, help="Pixels a side of the synthetic studies.")] = 256,
     validation: Annotated[float, typer.Option(min=0, max=0.9, help="Share of patients held out.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Of all that chance decides.")] = 0,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Cases asked about at once; more than one pays with a served model.")
+    ] = 1,
 ) -> None:
     """Write OUT/pairs.jsonl and the pictures beside it."""
     from finetune.preferences.plan import Plan
@@ -60,7 +63,7 @@ def build(
         "judges": judge or [], "adapter": adapter, "damage": damage, "step": step, "whole": whole, "rounds": rounds,
         "temperature": temperature, "validation": validation, "seed": seed,
     })  # fmt: skip
-    for line in told_of(_built(plan, settings, out), out):
+    for line in told_of(_built(plan, settings, out, at_once), out):
         typer.echo(line)
 
 
@@ -89,7 +92,7 @@ def told_of(summary: dict[str, Any], out: Path) -> list[str]:
     return [*lines, f"Read some before training: consult preferences report {out}"]
 
 
-def _built(plan: Any, settings: "Settings", out: Path) -> dict[str, Any]:
+def _built(plan: Any, settings: "Settings", out: Path, at_once: int) -> dict[str, Any]:
     import asyncio
 
     from finetune.preferences.build import build as run
@@ -99,7 +102,7 @@ def _built(plan: Any, settings: "Settings", out: Path) -> dict[str, Any]:
     async def whole() -> dict[str, Any]:
         with bars(True) as progress:
             async with voices(plan, settings, out) as speakers:
-                return await run(plan, speakers, settings.home, out, progress)
+                return await run(plan, speakers, settings.home, out, progress, at_once=at_once)
 
     return asyncio.run(whole())
 

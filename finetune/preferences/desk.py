@@ -51,9 +51,8 @@ class Edits:
     reader: Reader
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def pairs(self) -> Iterator[tuple[Draft, str, str]]:
-        """(draft, opaque patient, all that is shown by its sha256) of every report that was changed. Raises `BadInput`
-        when the home has no records."""
+    def pairs(self) -> Iterator[tuple[Draft, str]]:
+        """(draft, opaque patient) of every report that was changed. Raises `BadInput` when the home has no records."""
         if not (self.home / FILE).is_file():
             raise BadInput(f"{self.home} holds no reports ({FILE}): set CONSULT_HOME to the desk's home.")
         with closing(Records(self.home)) as records, closing(_reading(self.home)) as db:
@@ -70,7 +69,7 @@ class Edits:
 
     def _pair(
         self, records: Records, db: sqlite3.Connection, changes: Sequence[ConsentedEdit]
-    ) -> tuple[Draft, str, str] | None:
+    ) -> tuple[Draft, str] | None:
         run = db.execute("SELECT * FROM runs WHERE id = ?", (changes[0].run,)).fetchone()
         said = _sentences(db, run["id"])
         request = _request(self.home, records, run)
@@ -89,10 +88,9 @@ class Edits:
         prompt, _, _ = composed(draft, request, sizes, self.reader.info)
         counts = [f"{n} {kind}" for kind in ("changed", "deleted", "added") if (n := _count(changes, kind))]
         why = f"A clinician signed the report with {', '.join(counts)} of the draft's statements."
-        pictures = [picture.sha256 for picture in request.study.pictures]
-        unit = hashlib.sha256((request.study.patient or pictures[0]).encode()).hexdigest()[:24]
+        unit = hashlib.sha256((request.study.patient or request.study.pictures[0].sha256).encode()).hexdigest()[:24]
         shown = prepared(prompt, self.reader.card.picture)
-        return Draft("edits", "report", shown, chosen, rejected, why), unit, " ".join(pictures)
+        return Draft("edits", "report", shown, chosen, rejected, why), unit
 
 
 def _count(changes: Sequence[ConsentedEdit], kind: str) -> int:

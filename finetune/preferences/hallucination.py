@@ -15,6 +15,7 @@ import numpy as np
 from assistant.engines.base import Message, Prompt, Sampling
 from assistant.lines import parse
 from assistant.tasks.base import quoted
+from eval.benchmarks.phantom_items import declines
 from eval.phantoms import Phantom
 from finetune.preferences import wording
 from finetune.preferences.draft import Draft, Speak
@@ -84,6 +85,7 @@ class Sampled:
     judge: Speak | None
     rounds: int
     temperature: float
+    seed: int = 0
     sources: tuple[Source, ...] = ("hallucination",)
 
     async def drafts(self, case: Case, rng: np.random.Generator) -> list[Draft]:
@@ -91,9 +93,11 @@ class Sampled:
         if task not in TASKS:
             return []
         for number in range(self.rounds):
-            sampling = replace(case.prompt.sampling, temperature=self.temperature, seed=number)
+            sampling = replace(
+                case.prompt.sampling, temperature=self.temperature, seed=self.seed * self.rounds + number
+            )
             answer = await self.speak(replace(case.prompt, sampling=sampling))
-            if answer and plain(answer, task).strip():
+            if answer and not declines(plain(answer, task)):  # to abstain is no hallucination
                 said[answer.strip()] += 1
         verdicts = {answer: right(case.truth, plain(answer, task), task, case.question) for answer in said}
         wrong = [answer for answer, _ in said.most_common() if verdicts[answer] is False]

@@ -151,6 +151,25 @@ def test_a_finder_of_regions_and_its_confidence_plug_in(tmp_path: Path) -> None:
     assert {pair.weighed_by for pair in pairs} == {"detector"}
 
 
+def test_an_answer_that_serving_would_withhold_is_not_taught(tmp_path: Path) -> None:
+    asked = {**REAL, "task": "ask", "question": "Where is the nodule?", "answer": "Left.", "report": {}}
+    data = write_data(tmp_path, {**asked, "standard_display": False, "box": [10, 5, 30, 20]})
+    summary, pairs = built(tmp_path, plan_of(phantoms=0, data=[data], n=2))
+    assert pairs == []
+    assert summary["made"] == {"typed": 0, "lesion": 0}
+
+
+def test_many_cases_at_once_give_the_same_pairs(tmp_path: Path) -> None:
+    plan = plan_of(recipes=["sampled", "typed"], n=5, judges=["fake"])
+    files = []
+    for name, at_once in (("a", 1), ("b", 4)):
+        speaker = Speaker(FakeEngine(sure), Answers(tmp_path / name / "answers.jsonl"))
+        voices = Voices(READER, speaker, (speaker,))
+        asyncio.run(build(plan, voices, tmp_path / f"home-{name}", tmp_path / name, at_once=at_once))
+        files.append((tmp_path / name / "pairs.jsonl").read_bytes())
+    assert files[0] == files[1]
+
+
 @pytest.mark.parametrize("first", [5, 2_000_000, 40_000_000, 100_000_000])
 def test_seeds_that_are_not_for_training_are_refused(tmp_path: Path, first: int) -> None:
     with pytest.raises(LeakFound, match="seeds 1000000 to 1999999 alone"):

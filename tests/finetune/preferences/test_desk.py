@@ -43,7 +43,7 @@ def test_an_edited_report_is_a_pair_under_its_own_prompt(ann: TestClient, home: 
     consent(ann, report)
     assert list(Edits(home, READER).pairs()) == []
     send(ann, report["id"], "/sign", 2, {})
-    ((draft, patient, _),) = Edits(home, READER).pairs()
+    ((draft, patient),) = Edits(home, READER).pairs()
     assert draft.chosen.splitlines() == [
         "[technique] PA view. [image]", "[pleura] Small left effusion. [image]", "[bones] No fracture. [image]",
         "[impression] Fluid. [image]",

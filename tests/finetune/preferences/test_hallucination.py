@@ -138,9 +138,8 @@ def test_a_judge_picks_among_the_wrong_answers_and_may_find_none(tmp_path: Path)
     assert asyncio.run(Sampled(speak, nobody, 3, 0.9).drafts(case, np.random.default_rng(0))) == []
 
 
-def test_right_answers_and_answers_that_were_cut_off_are_no_hallucination(tmp_path: Path) -> None:
+def test_to_be_right_cut_off_or_silent_is_no_hallucination(tmp_path: Path) -> None:
     case = presence(tmp_path)
     for said in (case.answer, None, "[answer] I cannot tell."):
         speak, _ = saying(lambda _, said=said: said)
-        found = asyncio.run(Sampled(speak, None, 2, 0.9).drafts(case, np.random.default_rng(0)))
-        assert bool(found) == (said == "[answer] I cannot tell.")
+        assert asyncio.run(Sampled(speak, None, 2, 0.9).drafts(case, np.random.default_rng(0))) == []
