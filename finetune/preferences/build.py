@@ -102,8 +102,8 @@ async def build(
     finders: Sequence[Finder] = (), at_once: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes OUT/pairs.jsonl, OUT/images and OUT/build.json, which it returns: what was asked for and what there is.
-    `at_once`: cases asked about together; the pairs are the same. Raises `WrongData` with all that is wrong, `LeakFound`, `BadInput` for a run begun otherwise, and what engines
-    raise."""
+    `at_once`: cases asked about together; the pairs are the same. Raises `WrongData` with all that is wrong,
+    `LeakFound`, `BadInput` for a run begun otherwise, and what engines raise."""
     out.mkdir(parents=True, exist_ok=True)
     salt = salt_of(plan.knowledge if isinstance(plan.knowledge, Path) else home)  # the searched home's, see `sft`
     rows, regions = _rows(plan, home, salt, out, progress)
