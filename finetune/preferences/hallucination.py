@@ -22,7 +22,7 @@ from finetune.preferences.draft import Draft, Speak
 from finetune.preferences.material import Case
 from finetune.preferences.pair import Source
 from finetune.preferences.typed import Facts, answer_of, edits, question_named, report_with
-from finetune.preferences.verdict import meaning, plain, right, what_is_wrong
+from finetune.preferences.verdict import meaning, plain, right, uncited, what_is_wrong
 from finetune.sft_data import SECTIONS, TaskName
 
 TASKS: tuple[TaskName, ...] = ("ask", "report")
@@ -50,7 +50,7 @@ class Typed:
         for kind, why, text in wording.edits(case.answer, SECTIONS[task], rng) if wrongs is None else wrongs:
             rejected = as_lines(text, task)
             if meaning(plain(rejected, task)) != meaning(case.truth):
-                made.append(Draft("hallucination", kind, case.prompt, _uncited(case.answer), rejected, why))
+                made.append(Draft("hallucination", kind, case.prompt, uncited(case.answer), rejected, why))
         return made
 
 
@@ -70,11 +70,6 @@ def _of_phantom(case: Case, phantom: Phantom, rng: np.random.Generator) -> list[
 
 def _sectioned(report: dict[str, str]) -> str:
     return "\n".join(f"[{name}] {text}" for name, text in report.items())
-
-
-def _uncited(answer: str) -> str:
-    """Without what passages say, which the wrong answer would lack: length must not tell the two apart."""
-    return "\n".join(line for line in answer.splitlines() if not line.startswith("[guideline]"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ class Sampled:
             )
             answer = await self.speak(replace(case.prompt, sampling=sampling))
             if answer and not declines(plain(answer, task)):  # to abstain is no hallucination
-                said[answer.strip()] += 1
+                said[uncited(answer)] += 1
         verdicts = {answer: right(case.truth, plain(answer, task), task, case.question) for answer in said}
         wrong = [answer for answer, _ in said.most_common() if verdicts[answer] is False]
         if self.judge:
@@ -110,7 +105,7 @@ class Sampled:
             return []
         why = f"The model itself answered so, {said[picked]} of {self.rounds} times: it "
         why += f"{what_is_wrong(case.truth, plain(picked, task))}."
-        return [Draft("hallucination", "sampled", case.prompt, case.answer, picked, why)]
+        return [Draft("hallucination", "sampled", case.prompt, uncited(case.answer), picked, why)]
 
 
 async def pick(judge: Speak, case: Case, answers: Sequence[str]) -> str | None:

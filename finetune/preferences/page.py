@@ -1,5 +1,6 @@
 """The page on which pairs are read: one HTML file beside the pictures, no script, whatever came from data escaped."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
@@ -121,4 +122,4 @@ def _marked(chosen: str, rejected: str) -> tuple[str, str]:
         for side, words in ((left, ours[a:b]), (right, theirs[c:d])):
             text = escape(" ".join(words))
             side.append(f"<mark>{text}</mark>" if kind != "equal" and text.strip() else text)
-    return tuple(" ".join(side).replace(" \n ", "\n") for side in (left, right))  # type: ignore[return-value]
+    return tuple(re.sub(r" ?\n ?", "\n", " ".join(side)) for side in (left, right))  # type: ignore[return-value]

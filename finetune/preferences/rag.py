@@ -19,7 +19,7 @@ from finetune.preferences.draft import Draft, Speak
 from finetune.preferences.lesion import Noise
 from finetune.preferences.material import Case, with_pictures
 from finetune.preferences.pair import Source
-from finetune.preferences.verdict import plain, right
+from finetune.preferences.verdict import plain, right, uncited
 
 NAMES: tuple[Source, ...] = ("rag_a", "rag_b", "rag_c")
 
@@ -49,14 +49,16 @@ class Rag:
         if said is None or not self._right(case, said):
             return []
         why = "The model gives the right answer to a damaged picture, too: it was read from the reference."
-        return [Draft("rag_a", self.noise.how, case.prompt, case.answer, said.strip(), why, pictures, confidence)]
+        return [
+            Draft("rag_a", self.noise.how, case.prompt, uncited(case.answer), uncited(said), why, pictures, confidence)
+        ]
 
     async def _needed(self, case: Case) -> list[Draft]:
         said = await self.speak(case.bare) if "rag_b" in self.sources else None
         if said is None or self._right(case, said) is not False:
             return []
         why = "Without the reference the model answers wrongly, with it rightly."
-        return [Draft("rag_b", "without reference", case.prompt, case.answer, said.strip(), why)]
+        return [Draft("rag_b", "without reference", case.prompt, uncited(case.answer), uncited(said), why)]
 
     async def _misled(self, case: Case, said: str | None) -> list[Draft]:
         if "rag_c" not in self.sources or said is None or self._right(case, said) is not False:
@@ -64,7 +66,7 @@ class Rag:
         if not self._right(case, await self.speak(case.bare)):
             return []
         why = "Without the reference the model answers rightly, with it wrongly: it was misled."
-        return [Draft("rag_c", "misled", case.prompt, case.answer, said.strip(), why)]
+        return [Draft("rag_c", "misled", case.prompt, uncited(case.answer), uncited(said), why)]
 
     def _right(self, case: Case, said: str | None) -> bool | None:
         """None where it can't be told, also of an answer that was cut off."""

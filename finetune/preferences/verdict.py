@@ -27,6 +27,13 @@ def plain(answer: str, task: TaskName) -> str:
     return " ".join(line.text for line in said)
 
 
+def uncited(answer: str) -> str:
+    """Without the lines on what passages say: only one side of a pair may have them, and to cite is neither what is
+    preferred nor what is turned away from."""
+    kept = (line for line in answer.strip().splitlines() if not line.lstrip().lower().startswith("[guideline]"))
+    return "\n".join(kept)
+
+
 def choices_in(question: str) -> tuple[str, ...]:
     """The choices that a question puts (`with_choices`)."""
     found = _CHOICES.search(question)

@@ -62,6 +62,12 @@ def test_each_condition_gives_its_set(tmp_path: Path, with_r: str, alone: str, d
         assert bool(draft.instead) == (draft.source == "rag_a")
 
 
+def test_what_passages_say_is_on_neither_side(tmp_path: Path) -> None:
+    case = yes_case(tmp_path)
+    (draft,) = made(case, f"{NO}\n[guideline] The card covers it. [1]", YES, YES)
+    assert draft.rejected == NO
+
+
 def test_only_the_sets_that_are_wanted_are_made(tmp_path: Path) -> None:
     case = yes_case(tmp_path)
     assert [draft.source for draft in made(case, YES, NO, YES_TOO, ("rag_b",))] == ["rag_b"]
