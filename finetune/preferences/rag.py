@@ -69,8 +69,7 @@ class Rag:
         return [Draft("rag_c", "misled", case.prompt, uncited(case.answer), uncited(said), why)]
 
     def _right(self, case: Case, said: str | None) -> bool | None:
-        """None where it can't be told, also of an answer that was cut off."""
-        if said is None or not said.strip():
-            return None
+        """None where it can't be told, also of an answer that was cut off or says nothing of its own."""
         task = case.row.told.task
-        return right(case.truth, plain(said, task), task, case.question) if task != "diagnose" else None
+        text = plain(said or "", task)
+        return right(case.truth, text, task, case.question) if text and task != "diagnose" else None

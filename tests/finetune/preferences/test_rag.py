@@ -66,6 +66,7 @@ def test_what_passages_say_is_on_neither_side(tmp_path: Path) -> None:
     case = yes_case(tmp_path)
     (draft,) = made(case, f"{NO}\n[guideline] The card covers it. [1]", YES, YES)
     assert draft.rejected == NO
+    assert made(case, "[guideline] The card covers it. [1]", YES, YES) == []
 
 
 def test_only_the_sets_that_are_wanted_are_made(tmp_path: Path) -> None:
