@@ -71,8 +71,8 @@ _ROWS: tuple[tuple[tuple[Finding, ...], State, tuple[str, ...]], ...] = (
     )),
     (("Support Devices",), "present", (
         rf"{_LINES} lines?", r"picc", r"lines(?: or tubes)?", r"(?:(?!no\b)\w+ )?tubes?(?: or lines?)?", r"catheters?",
-        r"ett", r"pacemakers?", r"pac(?:ing|er) (?:wires?|leads?)", r"defibrillators?", r"port-?a-?caths?", r"support devices?",
-        r"prosthetic valve", r"(?:chest|pleural|pigtail) drains?", r"ngt",
+        r"ett", r"pacemakers?", r"pac(?:ing|er) (?:wires?|leads?)", r"defibrillators?", r"port-?a-?caths?",
+        r"support devices?", r"prosthetic valve", r"(?:chest|pleural|pigtail) drains?", r"ngt",
         r"(?:subclavian|jugular|chest) port", r"(?:sternotomy|sternal) wires",
     )),
     (("Lung Lesion",), "present", (
