@@ -50,6 +50,13 @@ _SECTION = re.compile(r"^\s*\[([a-z ]+)\]", re.IGNORECASE | re.MULTILINE)
 _NUMBER = re.compile(r"\[\s*\d+\s*\]")
 
 
+def sections_of(task: TaskName, template: str = "chest") -> tuple[str, ...]:
+    """What may stand in brackets before a sentence of the task's answer."""
+    if task == "report":
+        return built_in(template).parsed()
+    return DIAGNOSIS_SECTIONS if task == "diagnose" else ANSWER
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,10 +106,7 @@ class Line(_Strict):
 
     @property
     def sections(self) -> tuple[str, ...]:
-        """What may stand in brackets before its sentences; `assistant.lines.parse` wants them."""
-        if self.task == "report":
-            return built_in(self.template).parsed()
-        return DIAGNOSIS_SECTIONS if self.task == "diagnose" else ANSWER
+        return sections_of(self.task, self.template)
 
     @property
     def phantoms(self) -> tuple[Seeds, ...]:

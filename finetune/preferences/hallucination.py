@@ -23,14 +23,14 @@ from finetune.preferences.material import Case
 from finetune.preferences.pair import Source
 from finetune.preferences.typed import Facts, answer_of, edits, question_named, report_with
 from finetune.preferences.verdict import meaning, plain, right, uncited, what_is_wrong
-from finetune.sft_data import SECTIONS, TaskName
+from finetune.sft_data import TaskName
 
 TASKS: tuple[TaskName, ...] = ("ask", "report")
 
 
-def as_lines(said: str, task: TaskName) -> str:
+def as_lines(said: str, sections: Sequence[str]) -> str:
     """An answer in the lines that the task asks for, each read from the picture."""
-    lines = [line for raw in said.splitlines() for line in parse(raw[:1].upper() + raw[1:], SECTIONS[task])]
+    lines = [line for raw in said.splitlines() for line in parse(raw[:1].upper() + raw[1:], sections)]
     return "\n".join(f"[{line.section}] {line.text} [image]" for line in lines)
 
 
@@ -47,8 +47,8 @@ class Typed:
             return []
         phantom, task, made = self.phantom(case), case.row.told.task, list[Draft]()
         wrongs = _of_phantom(case, phantom, rng) if phantom else None
-        for kind, why, text in wording.edits(case.answer, SECTIONS[task], rng) if wrongs is None else wrongs:
-            rejected = as_lines(text, task)
+        for kind, why, text in wording.edits(case.answer, case.row.told.sections, rng) if wrongs is None else wrongs:
+            rejected = as_lines(text, case.row.told.sections)
             if meaning(plain(rejected, task)) != meaning(case.truth):
                 made.append(Draft("hallucination", kind, case.prompt, uncited(case.answer), rejected, why))
         return made

@@ -11,18 +11,17 @@ from assistant.reports.entity_words import Finding
 from eval.benchmarks.common import chosen, yes_or_no
 from eval.benchmarks.phantom_items import declines
 from eval.benchmarks.vqa_open import SLOTS, slot
-from finetune.sft_data import SECTIONS, TaskName
+from finetune.sft_data import TaskName, sections_of
 
 _CHOICES = re.compile(r" Answer with one of: (.+) or ([^.]+)\.$")
 _DEVICE = re.compile(r"\b(endotracheal|central venous|nasogastric|chest drain|pacemaker)\b", re.IGNORECASE)
 _MM = re.compile(r"\b(?:over |under |[\d.]+ to )?\d+(?:\.\d+)? ?[mc]m\b")
-_NO_TUBE = re.compile(r"\bno tubes?\b[^.]*\.?", re.IGNORECASE)  # which the labeller reads as a tube by that name
 Place = tuple[Finding, str | None]
 
 
 def plain(answer: str, task: TaskName) -> str:
     """An answer's sentences as text, without sections and sources; what passages say is left out."""
-    known = SECTIONS[task]
+    known = sections_of(task)
     said = [line for raw in answer.splitlines() for line in parse(raw, known) if line.section != "guideline"]
     return " ".join(line.text for line in said)
 
@@ -42,7 +41,7 @@ def choices_in(question: str) -> tuple[str, ...]:
 
 def present(text: str) -> frozenset[Place]:
     """Findings that a text states or suspects, each with its side."""
-    told = label(_NO_TUBE.sub("", text))
+    told = label(text)
     return frozenset((m.finding, m.side) for m in told if m.state != "absent" and m.finding != "No Finding")
 
 

@@ -103,7 +103,7 @@ def test_typed_pairs_keep_the_prompt_and_the_form_of_the_task(tmp_path: Path) ->
         for draft in asyncio.run(typed.drafts(case, np.random.default_rng(0))):
             assert draft.prompt is case.prompt
             assert draft.chosen == case.answer
-            assert as_lines(draft.rejected, row.told.task) == draft.rejected
+            assert as_lines(draft.rejected, row.told.sections) == draft.rejected
             assert meaning(plain(draft.rejected, row.told.task)) != meaning(case.truth)
 
 
