@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from anyio import to_thread
 
+from assistant.adapters import BASE
 from assistant.bench import Bench
 from assistant.course import Course
 from assistant.engines.base import Engine, EngineInfo, Prompt
@@ -42,11 +44,12 @@ class Assistant:
 
     def __init__(
         self, engine: Engine, retriever: Retriever, domains: Domains | None = None, worker: Worker | None = None,
-        cards: Callable[[], Sequence[Card]] = bundled_cards,
+        cards: Callable[[], Sequence[Card]] = bundled_cards, adapter: str | None = None,
     ) -> None:  # fmt: skip
-        """`cards`: the guidelines as checklists, read when a differential first needs them."""
+        """`cards`: the guidelines as checklists, read when a differential first needs them. `adapter`: the one that
+        answers requests which name none."""
         self.engine, self.retriever, self.domains, self.worker = engine, retriever, domains, worker
-        self.cards = cards
+        self.cards, self.adapter = cards, adapter
 
     @classmethod
     def open(cls, settings: Settings) -> "Assistant":
@@ -58,7 +61,7 @@ class Assistant:
         store = open_store(settings.home, how.url, key, how.server.options)
         selection = Selection(how.mode, how.gamma, how.floor, how.k_max)
         retriever = Retriever(store, Library(settings.home), worker.encoders, selection)
-        return cls(engine, retriever, domains_of(settings), worker)
+        return cls(engine, retriever, domains_of(settings), worker, adapter=settings.engine.adapter)
 
     @property
     def library(self) -> Library:
@@ -90,6 +93,8 @@ class Assistant:
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
         """The events of one request. Closing the generator stops the engine. Raises `ConsultError`; what was
         yielded before stays valid."""
+        adapter = request.adapter or self.adapter
+        request = replace(request, adapter=None if adapter == BASE else adapter)
         task = task_of(request)
         course = Course(request, await self.engine.info())
 

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from assistant.adapters import kept, promoted
 from assistant.errors import Misconfigured
 from retrieval.encoders.bundle import Names
 from retrieval.store.options import Quantization, ServerOptions
@@ -27,7 +28,8 @@ class Section(BaseModel):
 
 class EngineSettings(Section):
     """`kind` local: `model` is "pocket", a folder or a hub name, run in the worker. http: `model` as the server at
-    `url` calls it ("" takes the first it lists)."""
+    `url` calls it ("" takes the first it lists). `adapters`: beside those in CONSULT_HOME (`assistant.adapters`);
+    `adapter`: which of them answers requests that name none, the promoted one where this is None."""
 
     kind: Literal["local", "http"] = "local"
     model: str = "pocket"
@@ -39,6 +41,7 @@ class EngineSettings(Section):
     between_s: float = Field(default=30, gt=0, description="and this long between two pieces")
     quantize: Literal["none", "nf4"] = "none"
     adapters: dict[str, Path] = {}
+    adapter: str | None = None
 
 
 class DomainEncoders(Section):
@@ -169,9 +172,18 @@ def load_settings(**overrides: Any) -> Settings:
     if strangers:
         raise Misconfigured(f"Unknown setting in the environment: {', '.join(sorted(strangers))}.")
     try:
-        return Settings(**overrides)
+        return _with_adapters(Settings(**overrides))
     except ValidationError as error:
         details = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise Misconfigured(f"Settings ({_config_file() or 'environment'}): {details}.") from None
     except ValueError as error:  # a TOML file that isn't TOML
         raise Misconfigured(f"Settings ({_config_file()}): {error}.") from None
+
+
+def _with_adapters(settings: Settings) -> Settings:
+    """With the adapters that lie in its home."""
+    engine, found = settings.engine, kept(settings.home)
+    if not found:
+        return settings
+    own = {"adapters": {**found, **engine.adapters}, "adapter": engine.adapter or promoted(settings.home, engine.model)}
+    return settings.model_copy(update={"engine": engine.model_copy(update=own)})

@@ -50,6 +50,26 @@ def sft(
 
 
 @train.command()
+def dpo(
+    config: Annotated[Path, typer.Option("--config", "-c", help="YAML file; see finetune/recipes/mmedpo.yaml.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything and print pairs as the model will read them.")
+    ] = False,
+) -> None:
+    """Tune a vision-language model on preferences between two answers. Killed, the same command goes on where it
+    stopped."""
+    from finetune.dpo import run_file
+    from finetune.memory import keep_freed_memory
+    from retrieval.console import bars
+
+    keep_freed_memory()
+    with bars(True) as watch:
+        folder = run_file(config, watch, lambda line: typer.echo(line, err=not dry_run), dry_run)
+    if folder:
+        print(folder)
+
+
+@train.command()
 def pocket(
     data: Annotated[
         Path | None, typer.Option(help="Folder with the sources of real pictures; without it, phantoms alone.")

@@ -1,4 +1,5 @@
-"""Contrastive losses: pure functions of scores or unit vectors, each with its source; all give a scalar.
+"""Losses: pure functions, each with its source. First contrastive ones, of scores or unit vectors, which give a scalar;
+then those of preferences between two answers.
 
 `scores` (B, T) are scaled cosines, exp(logit_scale)·V̂T̂ᵀ (SigLIP: + logit_bias): row i is picture (or question) i,
 column j text (or passage) j. Where there are no `targets` B = T and the diagonal belongs together. Losses are computed
@@ -107,3 +108,28 @@ def clip_uniform_align(
 def _square(scores: Tensor, least: int) -> None:
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1] or len(scores) < least:
         raise ValueError(f"scores {tuple(scores.shape)} are not square with at least {least} rows")
+
+
+def preference_margins(answers: Tensor, reference: Tensor, beta: float, tokens: Tensor | None = None) -> Tensor:
+    """β[log π(y_w|x_w)/π₀(y_w|x_w) − log π(y_l|x_l)/π₀(y_l|x_l)], (B,): Rafailov et al., "Direct Preference
+    Optimization" (2023). answers, reference (2, B): log-probabilities of whole answers under what learns and under what
+    it started from, the chosen ones first; x_l may show other pictures than x_w (MMedPO, MMed-RAG). tokens (2, B): each
+    answer's ratio is divided by its length first (SimPO's cure for a liking of long answers), and β is then larger."""
+    ratios = answers - reference
+    if tokens is not None:
+        ratios = ratios / tokens
+    return beta * (ratios[0] - ratios[1])
+
+
+def preference(margins: Tensor, weights: Tensor) -> Tensor:
+    """−mean wᵢ log σ(mᵢ): Zhu et al., "MMedPO" (2024), with w of clinical relevance; DPO where all are 1. margins,
+    weights (B,), w ≥ 0. The mean is over pairs, not over weights: divided by Σw, the weight of a batch of one would
+    cancel, and that of any batch depend on which pairs fell into it. So steps are as large as DPO's when weights are 1
+    on average over the data. In [0, ∞); log 2 where nothing is preferred yet."""
+    return -(weights * logsigmoid(margins)).mean()
+
+
+def likelihood(answers: Tensor, tokens: Tensor) -> Tensor:
+    """−mean log π(y|x) / |y| of answers (B,) of so many tokens (B,): what keeps the chosen answers likely beside a
+    preference, which is content when both fall (Pang et al., "Iterative Reasoning Preference Optimization", 2024)."""
+    return -(answers / tokens).mean()

@@ -4,17 +4,15 @@ All data is read and checked, and all evidence looked up, before the weights are
 command goes on; with other data or another configuration it refuses.
 """
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.checkpoints import changed, write_whole
 from finetune.configs import load_config
 from finetune.curves import Curves
 from finetune.errors import BadInput, Problem, WrongData
+from finetune.runs import check_same, described, keep
 from finetune.sft_config import SftConfig
 from finetune.sft_data import Report, Row, read_rows
 from finetune.sft_samples import Maker, Reader, answer_lines
@@ -22,7 +20,6 @@ from retrieval.db import salt_of
 from retrieval.embed import Progress, no_progress
 
 Say = Callable[[str], None]
-RUN = "run.json"
 SHOWN = 3
 
 
@@ -35,29 +32,31 @@ def run(config: SftConfig, progress: Progress = no_progress, say: Say = print, d
     """Raises `WrongData` with all that is wrong, `LeakFound`, `BadInput` for a run begun otherwise, `Misconfigured`."""
     salt = _salt(config)
     rows, reader = prepared_rows(config, salt, progress)
-    _same_run(config, rows)
+    begun = described(config, (f"{row.digest} {row.split}" for row in rows))
+    check_same(config.out, begun)
     maker = Maker(reader, _evidence(config, rows, salt, progress), salt, config.max_answer, config.data.cite_image)
     if dry_run:
         for line in preview(maker, rows):
             say(line)
         return None
-    _keep_run(config, rows)
-    return _train(config, maker, rows, progress, say)
+    keep(config.out, begun)
+    return _train(config, maker, rows, str(begun["data"]), progress, say)
 
 
-def _train(config: SftConfig, maker: Maker, rows: Sequence[Row], progress: Progress, say: Say) -> Path:
-    from finetune.sft_output import target, write_output
+def _train(config: SftConfig, maker: Maker, rows: Sequence[Row], data: str, progress: Progress, say: Say) -> Path:
+    from finetune.sft_output import write_output
     from finetune.sft_training import load_model, steps_of, train, trainer_of
+    from finetune.tuned import target
 
     if (folder := target(config)).is_dir():
         say(f"{folder} is there already: nothing to do.")
         return folder
-    curves, steps = Curves(config.out), steps_of(config, rows)
+    curves, steps = Curves(config.out), steps_of(config, [row.split for row in rows])
     model = load_model(config, maker.reader)
     trainer = trainer_of(config, model, maker, rows, curves, progress)
     train(trainer, curves, steps, say)
     curves.draw({"loss": ("loss", "validation loss"), "learning rate": ("learning rate",)}, config.out.name)
-    facts = {"steps": steps, "with evidence": sum(bool(maker.evidence.get(row.trace.id)) for row in rows)}
+    facts = {"data": data, "steps": steps, "with evidence": sum(bool(maker.evidence.get(row.trace.id)) for row in rows)}
     return write_output(config, maker.reader, trainer, rows, facts, curves)
 
 
@@ -123,26 +122,3 @@ def _evidence(config: SftConfig, rows: Sequence[Row], salt: bytes, progress: Pro
 
     lookup = Lookup(config.retrieval, config.out / "evidence", salt, config.training.seed, config.max_answer)
     return lookup.find(rows, progress)
-
-
-def _told(config: SftConfig, rows: Sequence[Row]) -> dict[str, Any]:
-    """What makes a run another one. The name of its folder doesn't."""
-    data = hashlib.sha256("\n".join(f"{row.digest} {row.split}" for row in rows).encode()).hexdigest()
-    return {"config": json.loads(config.model_dump_json(exclude={"out"})), "data": data}
-
-
-def _same_run(config: SftConfig, rows: Sequence[Row]) -> None:
-    path = config.out / RUN
-    if not path.is_file():
-        return
-    if differences := changed(json.loads(path.read_text(encoding="utf-8")), _told(config, rows)):
-        told = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
-        raise BadInput(
-            f"{config.out} holds a run begun otherwise ({told}). Undo the change to go on with it, or name another "
-            "folder as `out`."
-        )
-
-
-def _keep_run(config: SftConfig, rows: Sequence[Row]) -> None:
-    told = json.dumps(_told(config, rows), indent=2, ensure_ascii=False) + "\n"
-    write_whole(config.out / RUN, lambda draft: draft.write_text(told, encoding="utf-8"))

@@ -1,4 +1,5 @@
-"""What `consult train sft` is told: one YAML file, validated once. `finetune/recipes/sft-lora.yaml` explains it."""
+"""What `consult train sft` is told: one YAML file, validated once. `finetune/recipes/sft-lora.yaml` explains it. What
+every tuning shares stands in `Tuning`."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -82,20 +83,17 @@ class Training(Frozen):
         return self
 
 
-class SftConfig(Frozen):
-    """`model`: "pocket", a folder, or a hub name of a vision-language model that transformers loads. `tune`: the parts
-    that learn; the vision tower does not unless named. `max_answer`: tokens of the longest answer, for which prompts
-    leave room as a request's `max_tokens` does. `domains`: kinds of image the result may read, None for the model's."""
+class Tuning(Frozen):
+    """What every tuning of a vision-language model is told. `model`: "pocket", a folder, or a hub name of one that
+    transformers loads. `tune`: the parts that learn; the vision tower does not unless named. `domains`: kinds of image
+    the result may read, None for the model's."""
 
     out: Path
     model: str
     method: Literal["full", "lora", "qlora"]
-    data: Data
     training: Training
-    retrieval: Retrieval | None = None
     lora: Lora = Lora()
     tune: Annotated[tuple[Part, ...], Field(min_length=1)] = ("language",)
-    max_answer: PositiveInt = 256
     domains: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
@@ -112,3 +110,11 @@ class SftConfig(Frozen):
     def whole(self) -> bool:
         """Whether a whole model is written, not an adapter."""
         return self.method == "full" or self.lora.merge
+
+
+class SftConfig(Tuning):
+    """`max_answer`: tokens of the longest answer, for which prompts leave room as a request's `max_tokens` does."""
+
+    data: Data
+    retrieval: Retrieval | None = None
+    max_answer: PositiveInt = 256

@@ -8,21 +8,22 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finetune.curves import Curves
 from finetune.errors import Misconfigured
-from finetune.sft_config import SftConfig
+from finetune.sft_config import SftConfig, Tuning
 from finetune.sft_data import Row
 from finetune.sft_samples import Maker, Reader
 from retrieval.embed import Progress
 
+NAMES = {"loss": "loss", "eval_loss": "validation loss", "learning_rate": "learning rate"}
 _PROJECTOR = re.compile(r"merger|projector|connector|aligner")
 
 
-def load_model(config: SftConfig, reader: Reader) -> Any:
+def load_model(config: Tuning, reader: Reader) -> Any:
     """The model to be tuned: four-bit for qlora; the parts that don't learn are frozen. Raises `Misconfigured`."""
     import torch
     from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
@@ -59,7 +60,7 @@ def _language(model: Any) -> str:
     return next(f"{name}." for name, module in model.named_modules() if module is decoder and name)
 
 
-def adapters(config: SftConfig, model: Any) -> Any:
+def adapters(config: Tuning, model: Any) -> Any:
     """peft's configuration: an adapter on every linear layer of the tuned parts, None for full tuning."""
     if config.method == "full":
         return None
@@ -100,18 +101,19 @@ def trainer_of(
         return Dataset.from_dict({"row": list(range(len(own)))}).with_transform(read) if own else None
 
     processor = maker.reader.processor
-    return _tuner()(
+    return tuner()(
         model=model,
-        args=_arguments(config, rows),
+        args=arguments(config, [row.split for row in rows]),
         train_dataset=dataset("train"),
         eval_dataset=dataset("val"),
         processing_class=processor,
         peft_config=adapters(config, model),
-        callbacks=[_watching(curves, progress)],
+        callbacks=[watching(curves, progress, NAMES)],
     )
 
 
-def _tuner() -> Any:
+def tuner() -> Any:
+    """The class, made here since trl takes seconds to import."""
     from trl import SFTTrainer
 
     class Tuner(SFTTrainer):
@@ -137,20 +139,21 @@ def _take_up(model: Any, folder: str) -> None:
     model.load_state_dict(type(model).from_pretrained(folder, dtype=model.dtype).state_dict())
 
 
-def steps_of(config: SftConfig, rows: Sequence[Row]) -> int:
-    """Optimizer steps of the whole run."""
-    training, count = config.training, sum(row.split == "train" for row in rows)
+def steps_of(config: Tuning, splits: Sequence[str]) -> int:
+    """Optimizer steps of the whole run over samples of these splits."""
+    training, count = config.training, splits.count("train")
     if training.steps is not None:
         return training.steps
     return math.ceil(math.ceil(count / (training.batch * training.accumulate)) * float(training.epochs or 1))
 
 
-def _arguments(config: SftConfig, rows: Sequence[Row]) -> Any:
+def arguments(config: Tuning, splits: Sequence[str]) -> Any:
+    """trl's settings of a run over samples of these splits."""
     import torch
     from trl import SFTConfig
 
-    training, steps = config.training, steps_of(config, rows)
-    measured = any(row.split == "val" for row in rows)
+    training, steps = config.training, steps_of(config, splits)
+    measured = "val" in splits
     every = min(training.evaluate_every, steps)
     return SFTConfig(
         output_dir=str(config.out / "checkpoints"),
@@ -190,17 +193,15 @@ def _arguments(config: SftConfig, rows: Sequence[Row]) -> Any:
     )
 
 
-def _watching(curves: Curves, progress: Progress) -> Any:
+def watching(curves: Curves, progress: Progress, names: Mapping[str, str]) -> Any:
+    """A callback that shows progress and writes curves: `names`, what trl logs → what the curve is called."""
     from transformers import TrainerCallback
 
     class Watching(TrainerCallback):
-        """Writes curves and shows progress."""
-
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             progress("training", state.global_step, state.max_steps)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-            names = {"loss": "loss", "eval_loss": "validation loss", "learning_rate": "learning rate"}
             values = {names[key]: value for key, value in (logs or {}).items() if key in names}
             if values:
                 curves.append(state.global_step, **values)

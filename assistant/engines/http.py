@@ -18,6 +18,7 @@ import numpy as np
 
 from assistant.engines.base import Capability, Delta, EngineInfo, Message, Prompt
 from assistant.engines.card import MAX_SIDE, Card, pocket_folder, read_card, token_bound, weights_hash
+from assistant.engines.hot import take_up
 from assistant.engines.wire import SHAPE_ERRORS, Piece, messages, read
 from assistant.errors import ConsultError, EngineDown, EngineNonsense, Misconfigured, NotFound, TooLarge
 from assistant.settings import EngineSettings
@@ -38,6 +39,7 @@ class _Server:
     info: EngineInfo
     adapters: frozenset[str]  # models listed beside it are none: they would answer under its name
     card: Card = field(default_factory=Card)
+    listed: set[str] = field(default_factory=set)  # what it serves now; more is taken up when it is first asked for
 
 
 class HttpEngine:
@@ -57,6 +59,7 @@ class HttpEngine:
             timeout=Timeout(None, connect=min(10.0, settings.first_token_s)),
         )  # fmt: skip
         self._server: _Server | None = None
+        self._taking_up = asyncio.Lock()
 
     async def info(self) -> EngineInfo:
         return (await self._known()).info
@@ -141,7 +144,8 @@ class HttpEngine:
         version = await self._version() if isinstance(context, int) else None
         if version is None:
             context = context if isinstance(context, int) else CONTEXT
-            return _Server(EngineInfo("http", name, f"{name}@{self._host}", context, IMAGE_TOKENS), adapters)
+            info = EngineInfo("http", name, f"{name}@{self._host}", context, IMAGE_TOKENS)
+            return _Server(info, adapters, listed=set(models))
         root = str(told.get("root") or "")
         card = _card(name, root)
         weights = await asyncio.to_thread(weights_hash, Path(root)) if root and Path(root).is_dir() else None
@@ -150,7 +154,7 @@ class HttpEngine:
             image_tokens=await self._image_tokens(name, card), capabilities=VLLM, domains=card.domains,
             demonstration=card.demonstration,
         )  # fmt: skip
-        return _Server(info, adapters, card)
+        return _Server(info, adapters, card, set(models))
 
     async def _version(self) -> str | None:
         """vLLM's, or None when this is another server."""
@@ -185,8 +189,8 @@ class HttpEngine:
 
     async def _request(self, server: _Server, prompt: Prompt) -> dict[str, Any]:
         capabilities, sampling = server.info.capabilities, prompt.sampling
-        if prompt.adapter is not None and prompt.adapter not in server.adapters:
-            raise self._no_adapter(prompt.adapter)
+        if prompt.adapter is not None:
+            await self._have(server, prompt.adapter)
         if prompt.schema is not None and "schema" not in capabilities:
             raise Misconfigured(f"The server at {self._host} isn't known to keep an answer to a schema; vLLM does.")
         request: dict[str, Any] = {
@@ -203,6 +207,16 @@ class HttpEngine:
             schema = {"name": "answer", "schema": prompt.schema, "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": schema}
         return request
+
+    async def _have(self, server: _Server, adapter: str) -> None:
+        """Raises `NotFound` for one that is not this model's; vLLM takes up one of the settings' while it runs."""
+        if adapter not in server.adapters:
+            raise self._no_adapter(adapter)
+        async with self._taking_up:
+            if adapter not in server.listed and server.info.capabilities == VLLM:
+                with self._translated(adapter):
+                    await self._timed(take_up(self._client, self._host, adapter, self._settings.adapters[adapter]))
+                server.listed.add(adapter)
 
     async def _score(self, request: dict[str, Any], start: int, completion: str, adapter: str | None) -> float:
         if not completion:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON = "VLLM_PYTHON"  # in the environment: a Python that has vLLM, when it isn't in .venv-vllm
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind", "PYTHONWARNINGS": "ignore",
 }  # fmt: skip
 
@@ -31,7 +32,8 @@ def vllm_python() -> Path | None:
 def vllm_server(
     model: Path, *, name: str = "pocket", adapters: Mapping[str, Path] | None = None, wait_s: float = 240
 ) -> Iterator[str]:
-    """The address of its API. Raises `RuntimeError` with the end of its log when it doesn't come up."""
+    """The address of its API. `adapters`: served from the start, and others may be taken up while it runs; None: none
+    at all. Raises `RuntimeError` with the end of its log when it doesn't come up."""
     python = vllm_python()
     if python is None:
         raise RuntimeError("There is no vLLM here; `make vllm-cpu` makes its environment.")
@@ -44,8 +46,9 @@ def vllm_server(
         "--max-model-len", str(min(1024, context)), "--max-num-seqs", "8",
         "--limit-mm-per-prompt", json.dumps({"image": 4, "video": 0}),
     ]  # fmt: skip
-    if adapters:
-        command += ["--enable-lora", "--lora-modules", *(f"{name}={folder}" for name, folder in adapters.items())]
+    if adapters is not None:
+        modules = [f"{name}={folder}" for name, folder in adapters.items()]
+        command += ["--enable-lora", "--max-lora-rank", "64", *(["--lora-modules", *modules] if modules else [])]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}

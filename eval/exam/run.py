@@ -57,6 +57,7 @@ async def hold(exam: Exam, watch: Watch, filling: Progress) -> Results:
     items = {name: listed(name, benchmark, exam) for name, benchmark in exam.benchmarks.items()}
     with alone(exam.out):
         opened = Assistant.open(exam.settings)
+        opened.adapter = None  # of an exam that names none the model as it is, whatever is promoted
         try:
             await opened.warm()
             results = await _started(opened, exam)

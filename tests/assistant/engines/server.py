@@ -30,19 +30,32 @@ class ChatServer:
         self.answer, self.context = answer, context
         self.root = ""  # the folder of "tiny", when it is told
         self.failing = False
+        self.models = dict(MODELS)
+        self.takes_up = True  # adapters while it runs
 
     def routes(self) -> list[Route]:
         return [
-            Route("/v1/models", self.models),
+            Route("/v1/models", self.listed),
+            Route("/v1/load_lora_adapter", self.load_adapter, methods=["POST"]),
             Route("/version", self.version),
             Route("/tokenize", self.tokenize, methods=["POST"]),
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
         ]
 
-    async def models(self, request: Request) -> Response:
+    async def listed(self, request: Request) -> Response:
         common = {"max_model_len": self.context}
-        listed = [{"id": n, "root": self.root or n, "parent": p, **common} for n, p in MODELS.items()]
+        listed = [{"id": n, "root": self.root or n, "parent": p, **common} for n, p in self.models.items()]
         return JSONResponse({"data": listed})
+
+    async def load_adapter(self, request: Request) -> Response:
+        body = await request.json()
+        if not self.takes_up:
+            return _error(404, "Not Found")
+        if body["lora_name"] in self.models:
+            return _error(400, "has already been loaded")
+        self.models[body["lora_name"]] = "tiny"
+        self.requests.append(body)
+        return Response("Success: LoRA adapter added successfully.")
 
     async def version(self, request: Request) -> Response:
         return JSONResponse({"version": "0.0.1"})
@@ -59,7 +72,7 @@ class ChatServer:
             return _error(503, "busy")
         if cost >= self.context:
             return _error(400, "This model's maximum context length is 300 tokens.")
-        if body["model"] not in MODELS:
+        if body["model"] not in self.models:
             return _error(404, "The model does not exist.")
         if body.get("stream"):
             return StreamingResponse(self.pieces(body, cost), media_type="text/event-stream")

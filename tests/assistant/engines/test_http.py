@@ -283,6 +283,28 @@ def test_a_model_beside_the_configured_one_is_no_adapter(chat: tuple[ChatServer,
     assert ask(url, prompt(adapter="other"), model="tiny", adapters={"other": "anywhere"})[1] is None
 
 
+def test_an_adapter_of_the_settings_is_taken_up_when_it_is_first_asked_for(
+    chat: tuple[ChatServer, str], tmp_path: Path
+) -> None:
+    server, url = chat
+
+    async def run() -> list[str]:
+        engine = HttpEngine(EngineSettings(kind="http", url=url, model="tiny", adapters={"fresh": tmp_path}))
+        asked = [answer(engine, prompt(adapter="fresh")) for _ in range(3)]
+        told = [text(deltas) for deltas in await asyncio.gather(*asked)]
+        await engine.close()
+        return told
+
+    assert len(set(asyncio.run(run()))) == 1
+    assert [body["lora_path"] for body in server.requests if "lora_name" in body] == [str(tmp_path)]
+    assert [body["model"] for body in server.requests if "model" in body] == ["fresh"] * 3
+    server.takes_up = False
+    assert ask(url, prompt(adapter="fresh"), model="tiny", adapters={"fresh": tmp_path})[1] is None  # it has it
+    refused = ask(url, prompt(adapter="more"), model="tiny", adapters={"more": tmp_path})[1]
+    assert isinstance(refused, Misconfigured)
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in str(refused)
+
+
 def test_after_a_failure_the_server_is_asked_anew_what_it_is(chat: tuple[ChatServer, str], tmp_path: Path) -> None:
     server, url = chat
     server.root = str(tmp_path)
