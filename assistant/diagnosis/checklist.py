@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.bench import Bench
+from assistant.bench import Bench, only_named
 from assistant.citations import used_span
 from assistant.diagnosis.history import by_rule
 from assistant.diagnosis.names import plain
@@ -91,15 +91,18 @@ class Checker:
             'Quote the words of the history that say so: Met: "words".'
         )
         said = " ".join(line.text for line in await self.bench.hear(Draft(TASK, (), self.request.study, question)))
-        named = [state for state in STATES if re.search(rf"\b{state}\b", _QUOTE.sub("", said), re.I)]
-        if len(named) != 1 or named[0] == "unknown":
+        state = only_named(_QUOTE.sub("", said), STATES)
+        if state is None or state == "unknown":
             return UNTOLD
         quote = _QUOTE.search(said)
         start = history.find(quote[1].strip()) if quote and quote[1].strip() else -1
         if quote is None or start < 0:
             return Decision("unknown", why="The model's words for it don't stand in the history.")
         words = quote[1].strip()
-        return Decision(named[0], Shown(kind="history", text=words, start=start, end=start + len(words)))
+        return Decision(
+            "met" if state == "met" else "contradicted",
+            Shown(kind="history", text=words, start=start, end=start + len(words)),
+        )
 
     def _passage(self, card: Card, criterion: Criterion) -> Citation | None:
         """Where the library holds the card's text: the sentence of the criterion's section that is nearest to it."""

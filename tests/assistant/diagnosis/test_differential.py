@@ -129,6 +129,7 @@ def test_a_criterion_points_at_the_passage_that_says_it(tmp_path: Path) -> None:
         ("Met.", "unknown"),  # no words
         ("Unknown.", "unknown"),
         ('Met or contradicted: "short of breath".', "unknown"),
+        ('It is not met: "short of breath".', "unknown"),
     ],
 )
 def test_the_models_word_for_a_history_counts_only_with_words_of_it(tmp_path: Path, answer: str, state: str) -> None:
@@ -154,6 +155,24 @@ def test_a_side_is_not_read_where_sides_are_unknown(tmp_path: Path) -> None:
     assert any(
         "states a side" in dropped.why for event in events if isinstance(event, Done) for dropped in event.dropped
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("Met.", "met"),
+        ("Contradicted: no metastasis.", "contradicted"),
+        ("No metastasis is seen.", "unknown"),
+        ("This is not met.", "unknown"),
+        ("It isn't met.", "unknown"),
+    ],
+)
+def test_a_state_is_a_word_of_the_answer_that_it_does_not_deny(tmp_path: Path, answer: str, state: str) -> None:
+    def said(prompt: Prompt) -> str:
+        return f"[answer] {answer}" if "Criterion:" in str(prompt.messages[-1].parts[-1]) else ""
+
+    found = differential(run(assistant_with(tmp_path, [card("One", SEEN)], said), request(candidates=("one",))))
+    assert [line.state for line in found.candidates[0].criteria] == [state]
 
 
 def test_scores_decide_where_the_engine_can(tmp_path: Path) -> None:
