@@ -16,7 +16,7 @@ from assistant.requests import DiagnoseRequest
 from assistant.tasks.base import Draft, quoted
 from assistant.tasks.diagnosis import CHECKLIST
 from assistant.tasks.vqa import TASK
-from retrieval.cards import Card, Criterion, Source
+from retrieval.cards import Card, Criterion, Sex, Source
 from retrieval.types import Passage
 
 STATES: tuple[State, ...] = ("met", "contradicted", "unknown")
@@ -141,9 +141,8 @@ def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], histo
     value = value_of(lab.name, values, history)
     if value is None:
         return UNTOLD
-    if lab.sex and (sex := sex_of(history)) != lab.sex:
-        why = f"The limit is for {lab.sex} patients" + ("." if sex else ", and the history doesn't tell.")
-        return Decision("unknown", why=why)
+    if lab.sex and sex_of(history) is None:
+        return Decision("unknown", why=f"The limit is for {lab.sex} patients, and the history doesn't tell.")
     try:
         within = value.range_of(card.ranges)
         state: State = "met" if lab.meets(value.within(lab.unit)) else "contradicted"
@@ -153,7 +152,7 @@ def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], histo
     return Decision(state, Shown(kind="value", text=text, start=value.start, end=value.end))
 
 
-def sex_of(history: str) -> str | None:
+def sex_of(history: str) -> Sex | None:
     """As the history's first word for it says."""
     match = re.search(r"\b(?:(woman|female|lady|girl)|(man|male|gentleman|boy))\b", history, re.I)
     return ("female" if match[1] else "male") if match else None

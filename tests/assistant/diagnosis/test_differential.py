@@ -201,6 +201,26 @@ def test_candidates_merge_under_one_name_and_a_missing_guideline_is_marked(tmp_p
     assert (named["Sarcoidosis"].guideline, named["Sarcoidosis"].origins) == (False, ("model",))
 
 
+def test_the_models_order_is_its_own_not_that_of_the_request(tmp_path: Path) -> None:
+    assistant = assistant_with(tmp_path, TWINS, reader(["consolidation"], ["Two", "One"]))
+    found = differential(run(assistant, request(candidates=("one", "two"))))
+    assert [(c.name, c.standing) for c in found.candidates] == [("Two", 1), ("One", 0.5)]
+
+
+@pytest.mark.parametrize(("history", "asked"), [("A woman.", [120]), ("A man.", [130]), ("Pale.", [130, 120])])
+def test_a_limit_for_the_other_sex_is_not_asked(tmp_path: Path, history: str, asked: list[int]) -> None:
+    limits = {"male": 130, "female": 120}
+    anaemia = card("Anaemia", *(
+        Criterion(f"Haemoglobin below {limit} g/L", "laboratory", "required", 0,
+                  lab=Lab("Haemoglobin", "g/L", below=limit, sex=sex))  # type: ignore[arg-type]
+        for sex, limit in limits.items()
+    ))  # fmt: skip
+    wanted = request(history=history, candidates=("anaemia",), laboratory={"Hb": "9 g/dL"})
+    (found,) = differential(run(assistant_with(tmp_path, [anaemia], reader([])), wanted)).candidates
+    assert [line.text for line in found.criteria] == [f"Haemoglobin below {limit} g/L" for limit in asked]
+    assert {line.state for line in found.criteria} == ({"met"} if len(asked) == 1 else {"unknown"})
+
+
 def test_the_documents_of_passages_are_candidates(tmp_path: Path) -> None:
     assistant = assistant_with(tmp_path, [EFFUSION], reader([]), documents={"effusion.md": CARD})
     found = differential(run(assistant, request(history="Is it a pleural effusion?", candidates=())))
