@@ -1,6 +1,7 @@
 """What a task has to work with beyond its first answer: the engine, always through the checks every sentence passes."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,18 @@ if TYPE_CHECKING:
     from assistant.assistant import Assistant
     from assistant.course import Course
     from assistant.tasks.base import Draft
+
+_DENIED = re.compile(r"(?:\b(?:not|never)|n't)(?: \w+)?\s*$", re.I)
+
+
+def only_named(said: str, choices: Iterable[str]) -> str | None:
+    """The one choice that the words name and don't deny ("not met"); None where they name none or several."""
+    named = [
+        choice
+        for choice in choices
+        if any(not _DENIED.search(said[: m.start()]) for m in re.finditer(rf"\b{re.escape(choice)}\b", said, re.I))
+    ]
+    return named[0] if len(named) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,7 @@ class Bench:
             prompt, _ = await self.assistant.compose(self.course, draft)
             found = await self.assistant.engine.score(prompt, list(completions.values()))
             return max(zip(found, completions, strict=True))[1]
-        said = " ".join(line.text for line in await self.hear(draft)).casefold()
-        named = [choice for choice in completions if choice in said]
-        return named[0] if len(named) == 1 else None
+        return only_named(" ".join(line.text for line in await self.hear(draft)), completions)
 
     async def hear(self, draft: "Draft") -> list[Line]:
         """What the engine answers, not yet checked: `release` is for what is to be shown."""

@@ -87,11 +87,12 @@ class ReportRecords(StudyRecords):
         self, user: str, status: Status | None, study: str | None, before: int | None, limit: int
     ) -> list[ReportRow]:
         """Newest first."""
+        wanted = {"user": user} | {name: value for name, value in (("status", status), ("study", study)) if value}
+        where = " AND ".join(f"{name} = ?" for name in wanted)  # an index serves only what is named
         with self._read() as db:
             rows = db.execute(
-                "SELECT * FROM reports WHERE user = ? AND (? IS NULL OR status = ?) AND (? IS NULL OR study = ?)"
-                " AND n < ? ORDER BY n DESC LIMIT ?",
-                (user, status, status, study, study, before or 2**62, limit),
+                f"SELECT * FROM reports WHERE {where} AND n < ? ORDER BY n DESC LIMIT ?",
+                (*wanted.values(), before or 2**62, limit),
             ).fetchall()
         return [_row(row) for row in rows]
 

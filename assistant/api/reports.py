@@ -203,11 +203,13 @@ def exported(
 
 
 def document_of(records: Records, user: str, report: ReportRow, version: int | None = None) -> Document:
-    """What exporters are given: a version of a report with the identity of its study."""
+    """What exporters are given: a version of a report, without what a repair replaced in it, and the identity of its
+    study."""
     row = records.version(report, version or report.version)
     pictures = records.study(user, report.study).pictures
     return Document(
-        report=report.id, version=row.version, status=row.status, at=row.at, name=row.name, draft=row.draft,
+        report=report.id, version=row.version, status=row.status, at=row.at, name=row.name,
+        draft=row.draft.model_copy(update={"superseded": ()}),
         modalities=frozenset(meta["modality"] for meta in pictures if meta["modality"]),
         identity=records.identity(user, report.study),
     )  # fmt: skip

@@ -36,6 +36,7 @@ STEPS = (
         status TEXT NOT NULL, version INTEGER NOT NULL, consent INTEGER NOT NULL, created TEXT NOT NULL
     );
     CREATE INDEX reports_study ON reports (study);
+    CREATE INDEX reports_user ON reports (user);
     CREATE TABLE report_versions (
         report TEXT NOT NULL REFERENCES reports (id), version INTEGER NOT NULL, status TEXT NOT NULL, author TEXT,
         name TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL, draft TEXT NOT NULL, PRIMARY KEY (report, version)

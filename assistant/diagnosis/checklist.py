@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.bench import Bench
+from assistant.bench import Bench, only_named
 from assistant.citations import used_span
 from assistant.diagnosis.history import by_rule
 from assistant.diagnosis.names import plain
@@ -16,7 +16,7 @@ from assistant.requests import DiagnoseRequest
 from assistant.tasks.base import Draft, quoted
 from assistant.tasks.diagnosis import CHECKLIST
 from assistant.tasks.vqa import TASK
-from retrieval.cards import Card, Criterion, Source
+from retrieval.cards import Card, Criterion, Sex, Source
 from retrieval.types import Passage
 
 STATES: tuple[State, ...] = ("met", "contradicted", "unknown")
@@ -91,15 +91,18 @@ class Checker:
             'Quote the words of the history that say so: Met: "words".'
         )
         said = " ".join(line.text for line in await self.bench.hear(Draft(TASK, (), self.request.study, question)))
-        named = [state for state in STATES if re.search(rf"\b{state}\b", _QUOTE.sub("", said), re.I)]
-        if len(named) != 1 or named[0] == "unknown":
+        state = only_named(_QUOTE.sub("", said), STATES)
+        if state is None or state == "unknown":
             return UNTOLD
         quote = _QUOTE.search(said)
         start = history.find(quote[1].strip()) if quote and quote[1].strip() else -1
         if quote is None or start < 0:
             return Decision("unknown", why="The model's words for it don't stand in the history.")
         words = quote[1].strip()
-        return Decision(named[0], Shown(kind="history", text=words, start=start, end=start + len(words)))
+        return Decision(
+            "met" if state == "met" else "contradicted",
+            Shown(kind="history", text=words, start=start, end=start + len(words)),
+        )
 
     def _passage(self, card: Card, criterion: Criterion) -> Citation | None:
         """Where the library holds the card's text: the sentence of the criterion's section that is nearest to it."""
@@ -138,9 +141,8 @@ def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], histo
     value = value_of(lab.name, values, history)
     if value is None:
         return UNTOLD
-    if lab.sex and (sex := sex_of(history)) != lab.sex:
-        why = f"The limit is for {lab.sex} patients" + ("." if sex else ", and the history doesn't tell.")
-        return Decision("unknown", why=why)
+    if lab.sex and sex_of(history) is None:
+        return Decision("unknown", why=f"The limit is for {lab.sex} patients, and the history doesn't tell.")
     try:
         within = value.range_of(card.ranges)
         state: State = "met" if lab.meets(value.within(lab.unit)) else "contradicted"
@@ -150,7 +152,7 @@ def by_value(card: Card, criterion: Criterion, values: Sequence[Measured], histo
     return Decision(state, Shown(kind="value", text=text, start=value.start, end=value.end))
 
 
-def sex_of(history: str) -> str | None:
+def sex_of(history: str) -> Sex | None:
     """As the history's first word for it says."""
     match = re.search(r"\b(?:(woman|female|lady|girl)|(man|male|gentleman|boy))\b", history, re.I)
     return ("female" if match[1] else "male") if match else None

@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from assistant.bench import Bench
-from assistant.diagnosis.checklist import Checker
+from assistant.diagnosis.checklist import Checker, sex_of
 from assistant.diagnosis.conflicts import Line, conflicts
 from assistant.diagnosis.names import Named, Terminology, merged, plain
 from assistant.diagnosis.ranking import Weights, bundled_weights, missing_fact, ranked, verdict
 from assistant.diagnosis.values import read_values
 from assistant.events import Candidate, CheckedCriterion, Conflict, Differential, Dropped, Event, Origin
 from assistant.requests import DiagnoseRequest
-from retrieval.cards import Card, Criterion
+from retrieval.cards import Card, Criterion, Sex
 from retrieval.types import Case
 
 MOST = 8  # candidates that weren't asked for: each costs the engine a question a criterion
@@ -23,14 +23,15 @@ async def differential(bench: Bench) -> AsyncGenerator[Event, None]:
     assert isinstance(request, DiagnoseRequest)
     with bench.course.stage("checklist"):
         terminology = Terminology(bench.assistant.cards())
-        candidates = _within(bench, merged(_candidates(bench, request, terminology)))
-        standings = await _standings(bench, candidates)
+        said = list(_named_by_model(bench, request, terminology))
+        candidates = _within(bench, merged(_candidates(bench, request, terminology, said)))
+        standings = await _standings(bench, candidates, said)
         checker = Checker(bench, request, read_values(request.laboratory))
         checklists: list[tuple[CheckedCriterion, ...]] = []
         disputes: list[Conflict] = []
         for named in candidates:
             lines: list[Line] = []
-            for card, criterion in _asked(named):
+            for card, criterion in _asked(named, sex_of(request.history)):
                 lines.append((card, criterion, await checker.checked(card, criterion)))
                 while checker.released:
                     yield checker.released.pop(0)
@@ -64,13 +65,20 @@ def concluded(
     )  # fmt: skip
 
 
-def _candidates(bench: Bench, request: DiagnoseRequest, terms: Terminology) -> Iterator[tuple[Named, Origin]]:
+def _named_by_model(bench: Bench, request: DiagnoseRequest, terms: Terminology) -> Iterator[Named]:
+    """In the order in which it names them; one may come again."""
+    said = [sentence.text for sentence in bench.course.sentences if sentence.section == "diagnosis"]
+    return terms.said(said, request.candidates)
+
+
+def _candidates(
+    bench: Bench, request: DiagnoseRequest, terms: Terminology, said: Sequence[Named]
+) -> Iterator[tuple[Named, Origin]]:
     """Those asked for, those the model names, those of the passages shown, those of similar cases."""
     for name in request.candidates:
         if plain(name):
             yield terms.named(name), "request"
-    said = [sentence.text for sentence in bench.course.sentences if sentence.section == "diagnosis"]
-    for named in terms.said(said, request.candidates):
+    for named in said:
         yield named, "model"
     for item in bench.evidence:
         if item.kind == "passage" and (known := terms.known(item.title)):
@@ -82,8 +90,14 @@ def _candidates(bench: Bench, request: DiagnoseRequest, terms: Terminology) -> I
                 yield known, "case"
 
 
-def _asked(named: Named) -> list[tuple[Card, Criterion]]:
-    return [(card, criterion) for card in named.cards for criterion in card.criteria]
+def _asked(named: Named, sex: Sex | None) -> list[tuple[Card, Criterion]]:
+    """Without what holds for the other sex: it is no gap in what is known of this patient."""
+    return [
+        (card, criterion)
+        for card in named.cards
+        for criterion in card.criteria
+        if not (sex and criterion.lab and criterion.lab.sex not in (None, sex))
+    ]
 
 
 def _within(bench: Bench, found: Sequence[Named]) -> list[Named]:
@@ -97,12 +111,11 @@ def _within(bench: Bench, found: Sequence[Named]) -> list[Named]:
     return asked + others[:MOST]
 
 
-async def _standings(bench: Bench, candidates: Sequence[Named]) -> dict[str, float]:
+async def _standings(bench: Bench, candidates: Sequence[Named], said: Sequence[Named]) -> dict[str, float]:
     """1 / the candidate's place in the model's own order: by score where the engine can, else as it named them. Equals
     share a place."""
     if not bench.scores:
-        named = [one.key for one in candidates if "model" in one.origins]
-        return {key: 1 / place for place, key in enumerate(named, 1)}
+        return {key: 1 / place for place, key in enumerate(dict.fromkeys(named.key for named in said), 1)}
     lines = {one.key: f"[diagnosis] {one.name.capitalize()} is likely. [image]" for one in candidates}
     found = await bench.likelihoods(lines) if lines else {}
     return {key: 1 / (1 + sum(other > mine for other in found.values())) for key, mine in found.items()}

@@ -1,7 +1,7 @@
 """Whether a history says that a criterion holds: by rule, with the words that say so.
 
 A rule decides only what stands in one clause, close together, and about the patient. Negation reaches forward to the
-end of its clause. Everything else is left open.
+end of its clause, over a comma only in a list with "or". Everything else is left open.
 """
 
 import re
@@ -13,7 +13,13 @@ Said = tuple[Literal["met", "contradicted"], int, int]  # and the characters of 
 _CLAUSE = re.compile(r"[^.;!?\n]+(?:\.(?=\d)[^.;!?\n]*)*")
 _TURN = re.compile(r",?\s+\b(?:but|however|although|though|except)\b", re.I)
 _WORD = re.compile(r"[a-zà-ÿ]+(?:-[a-z]+)*", re.I)
-_NEGATION = re.compile(r"\b(?:no|not|never|without|denies|denied|negative for|free of|absence of)\b", re.I)
+# "No improvement of the cough" denies the improvement.
+_NEGATION = re.compile(
+    r"\b(?:no(?! (?:\w+ )?(?:change|improvement|relief|increase|decrease|response)\b)|not|never|without|denies|denied"
+    r"|negative for|free of|absence of)\b",
+    re.I,
+)
+_LIST = re.compile(r"\b(?:or|nor)\b", re.I)
 _NEGATED_AFTER = re.compile(r"^[\s:]*(?:is |was |are |were )?(?:absent|denied|negative|excluded)\b", re.I)
 # Another person, another time, or only perhaps: no rule decides.
 _ELSEWHERE = re.compile(
@@ -78,6 +84,8 @@ def _said(wanted: set[str], clause: str, offset: int) -> Iterator[Said]:
         if _ELSEWHERE.search(clause):
             return
         denial = list(_NEGATION.finditer(clause[:end]))
+        if denial and "," in clause[denial[-1].end() : start] and not _LIST.search(clause, denial[-1].end()):
+            return  # "no fever, productive cough": whether it is denied too can't be told
         denied = bool(denial) or _NEGATED_AFTER.match(clause[end:]) is not None
         yield ("contradicted" if denied else "met", offset + (denial[-1].start() if denial else start), offset + end)
         return

@@ -17,7 +17,8 @@ from retrieval.cards import Lab, Range
 _NUMBER = r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?"
 _VALUE = re.compile(
     rf"^\s*(?P<number>{_NUMBER})\s*(?P<unit>[^\s(\[]*(?:\s*/\s*[^\s(\[]+)?)\s*"
-    rf"(?:[(\[]\s*(?P<low>{_NUMBER})?\s*(?:-|–|to|<|≤|>|≥)\s*(?P<high>{_NUMBER})?\s*[)\]])?\s*$"
+    rf"(?:[(\[]\s*(?:(?P<low>{_NUMBER})\s*(?:-|–|to)\s*(?P<high>{_NUMBER})|[<≤]\s*(?P<most>{_NUMBER})"
+    rf"|[>≥]\s*(?P<least>{_NUMBER}))\s*[)\]])?\s*$"
 )
 _UNIT_IN_TEXT = r"(?P<unit>%|°[CF]|[\w^µ×·]+(?:/[\w^µ×·]+)*)?"
 _AGE = re.compile(r"\b(\d{1,3})[- ]years?[- ]old\b", re.I)
@@ -28,7 +29,10 @@ _WRITTEN = {
 }  # fmt: skip
 _ALSO = {
     "crp": "c reactive protein", "spo2": "oxygen saturation", "sao2": "oxygen saturation", "wbc": "white cell count",
-    "white blood cells": "white cell count", "white blood cell count": "white cell count", "temp": "temperature",
+    "wcc": "white cell count", "white cells": "white cell count", "white blood cells": "white cell count",
+    "white blood cell count": "white cell count", "leucocytes": "white cell count", "leukocytes": "white cell count",
+    "plt": "platelets", "platelet count": "platelets", "rr": "respiratory rate", "iop": "intraocular pressure",
+    "systolic bp": "systolic blood pressure", "diastolic bp": "diastolic blood pressure", "temp": "temperature",
     "body temperature": "temperature", "bnp": "b type natriuretic peptide", "nt pro bnp": "nt probnp",
     "n terminal pro b type natriuretic peptide": "nt probnp", "hb": "haemoglobin", "hemoglobin": "haemoglobin",
 }  # fmt: skip
@@ -88,7 +92,12 @@ def read_values(laboratory: Mapping[str, str]) -> list[Measured]:
         match = _VALUE.match(text)
         if not match:
             raise BadInput(f"{name} {text!r} isn't a value with its unit; write it as 18 mg/L or 18 mg/L (0-5).")
-        low, high = (_number(v) if (v := match[part]) else None for part in ("low", "high"))
+        low, high = (
+            _number(limit) if (limit := match[side] or match[alone]) else None
+            for side, alone in (("low", "least"), ("high", "most"))
+        )
+        if low is not None and high is not None and low >= high:
+            raise BadInput(f"{name} {text!r}: its range has no value in it; write the lower limit first.")
         one = Measured(name, _number(match["number"]), match["unit"], low, high)
         _check(one)
         found.append(one)

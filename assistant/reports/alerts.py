@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from assistant.reports.claims import EARLIER
+from assistant.reports.claims import of_earlier
 from assistant.reports.draft import Alert, Draft
 from assistant.reports.entities import named, sentences
 
 _ASTRAY = (
     r"mal-?positioned|misplaced|mis-?positioned|mal-?position|too (?:high|low|deep)|coiled|kinked|looped"
     r"|(?:main(?:-?stem)?|lobe|lobar|intermedius) bronchus"
-    r"|in(?:to)? the (?:o?esophagus|trachea|bronch\w+|neck|pleura\w*)"
+    r"|in(?:to)? the (?:o?esophagus|bronch\w+|neck|pleura\w*)"
     r"|(?:should|needs? to|must) be (?:re-?positioned|withdrawn|retracted|advanced|pulled|removed)"
     r"|endobronchial|across the midline|turned up"
 )
@@ -55,7 +55,7 @@ CRITICAL: tuple[Critical, ...] = (
         _words(r"endotracheal tubes?|tracheal tubes?|ett|et tubes?|breathing tubes?"),
     ),
     Critical(
-        "nasogastric-tube", "Misplaced feeding tube", _words(_ASTRAY),
+        "nasogastric-tube", "Misplaced feeding tube", _words(_ASTRAY + r"|in(?:to)? the trachea"),
         "Fed through a tube in the airway, a lung is flooded: not to be used before it is corrected.",
         _words(r"(?:naso|oro)-?(?:gastric|enteric) tubes?|ngt|ng tubes?|og tubes?|feeding tubes?|dobhoff(?: tubes?)?"),
     ),
@@ -142,7 +142,7 @@ def _raised(text: str, critical: Critical) -> str | None:
     """The state in which a sentence of the text raises it; None when none does."""
     states: set[str] = set()
     for sentence in sentences(text):
-        if EARLIER.search(sentence):
+        if of_earlier(sentence):
             continue
         stated = {state for state, _ in named(sentence, critical.phrase)} - {"absent"}
         also = critical.also is None or {s for s, _ in named(sentence, critical.also)} - {"absent"}

@@ -16,6 +16,12 @@ _LAST = {"impression", "conclusion", "opinion", "summary"}
 _UNREAD = {"indication", "history", "comparison", "technique"}
 _SECTIONS = _LAST | _UNREAD | {"findings", "report"}
 EARLIER = re.compile(r"\b(?:previous(?:ly)?|prior(?! to)|earlier|formerly|history of)\b", re.I)
+# What today is held against: "larger than on the previous film" speaks of today.
+THAN_BEFORE = re.compile(
+    r"\b(?:since|from|than|compared (?:with|to)|in comparison (?:with|to)|relative to)(?: on| in)?(?: the| a)?"
+    r" (?:prior|previous|earlier|last)(?: (?:study|examination|exam|radiograph|film|report))?\b",
+    re.I,
+)
 _LEAVES_ROOM = re.compile(
     r"\b(?:other(?:wise)?|elsewhere|remain(?:der|ing)|rest|additional|further|new|acute|active|significant"
     r"|overt|frank)\b",
@@ -71,13 +77,18 @@ class Claim:
     back: bool
 
 
+def of_earlier(text: str) -> bool:
+    """Whether it speaks of an earlier study or of the history, and not of today beside them."""
+    return EARLIER.search(THAN_BEFORE.sub("", text)) is not None
+
+
 def claims(sentences: Sequence[str]) -> Iterator[Claim]:
     """What the sentences claim, in their order; "Impression:" or "[impression]" opens a section for those after it."""
     section = ""
     for number, sentence in enumerate(sentences):
         for start, clause in clauses(sentence):
             section = _heading(sentence[start : start + len(clause) + 1]) or section
-            if section in _UNREAD or EARLIER.search(clause):
+            if section in _UNREAD or of_earlier(clause):
                 continue
             yield from _in_clause(number, clause, section in _LAST)
 

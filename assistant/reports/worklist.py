@@ -156,7 +156,7 @@ def read_worklist(path: Path) -> list[dict[str, str]]:
     for number, (row, raw) in enumerate(zip(rows, given, strict=True), 2):
         if None in raw:
             raise BadInput(f"Record {number} of {path} has more fields than there are columns; quote commas.")
-        if not _ID.fullmatch(row["id"]) or f"{row['id']}.csv" == FAILURES:
+        if not _ID.fullmatch(row["id"]):
             raise BadInput(f"Record {number} of {path}: an id is made of letters, digits, '.', '_' and '-'.")
         if row["id"].casefold() in seen:
             raise BadInput(f"Record {number} of {path}: its id stands there twice.")

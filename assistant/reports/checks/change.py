@@ -6,7 +6,7 @@ from typing import Literal
 
 from assistant.checks import states_change
 from assistant.reports.checks.base import Situation, about_patient, findings, named, result
-from assistant.reports.claims import Claim, claims, ends
+from assistant.reports.claims import THAN_BEFORE, Claim, claims, ends
 from assistant.reports.draft import CheckResult, Draft
 from assistant.reports.entities import Mention, clauses, label
 from assistant.reports.entity_words import Finding
@@ -24,11 +24,6 @@ _COURSES: dict[Course, re.Pattern[str]] = {
         r"\b(?:(?<!partially )(?<!incompletely )(?:resolved|cleared)|no longer|disappeared|resolution of)\b", re.I
     ),
 }
-_THAN_BEFORE = re.compile(
-    r"\b(?:since|from|than|compared (?:with|to)|in comparison (?:with|to))(?: on| in)?(?: the| a)?"
-    r" (?:prior|previous|earlier|last)(?: (?:study|examination|exam|radiograph|film|report))?\b",
-    re.I,
-)
 _SILENT = "the prior report does not have it"
 _UNSPOKEN: frozenset[Finding] = frozenset(("No Finding", "Support Devices"))
 
@@ -64,7 +59,7 @@ def change_against_prior(draft: Draft, situation: Situation) -> list[CheckResult
 
 def _courses(text: str) -> Iterator[tuple[Course, Mention]]:
     """Every finding with the one course that its clause gives it."""
-    for _, clause in clauses(_THAN_BEFORE.sub("", text)):
+    for _, clause in clauses(THAN_BEFORE.sub("", text)):
         stated = [course for course, words in _COURSES.items() if words.search(clause)]
         if len(stated) == 1:
             yield from ((stated[0], mention) for mention in label(clause) if mention.finding not in _UNSPOKEN)

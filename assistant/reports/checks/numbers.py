@@ -49,7 +49,7 @@ def numbers_copied(draft: Draft, situation: Situation) -> list[CheckResult]:
 
 def _parts(text: str) -> tuple[set[str], set[str]]:
     """The measures of today, and those of an earlier study: "12 mm, previously 8 mm" has one of each."""
-    parts = re.split(r"[,;:(]|\b(?:now|today|currently)\b", text)
+    parts = re.split(r",(?!\d)|[;:(]|\b(?:now|today|currently)\b", text)
     earlier = [part for part in parts if EARLIER.search(part)]
     today = [part for part in parts if not EARLIER.search(part)]
     return {m for part in today for m in measures(part)}, {m for part in earlier for m in measures(part)}

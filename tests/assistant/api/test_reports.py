@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import sqlite3
@@ -25,6 +26,8 @@ from tests.assistant.imaging.make import dataset, saved
 
 SAID = [("technique", "PA view."), ("pleura", "Left effusion."), ("heart", "Normal heart."), ("impression", "Fluid.")]
 
+REPLACED = "Right effusion."
+
 
 class Drafting(FakeAssistant):
     async def run(self, request: Request) -> AsyncGenerator[Event, None]:
@@ -37,7 +40,8 @@ class Drafting(FakeAssistant):
         place = Place(sentence=1, region=Region(picture=1, box=(32, 24, 64, 48), peak=(48, 36)), heat=heat)
         yield Located(places=(place,), encoder="fake")
         said[1] = said[1].model_copy(update={"region": place.region})
-        draft = checked(make_draft(request.template, said), situation_of(request))
+        gone = [Sentence(index=len(SAID), section="pleura", text=REPLACED, support="image")]
+        draft = checked(make_draft(request.template, said, gone), situation_of(request))
         yield Drafted(draft=draft.model_copy(update={"identity": IDENTITY}))
         yield Done(status="answered", answer="…", identity=IDENTITY, timings={"total": 0.1})
 
@@ -288,6 +292,8 @@ def test_exports_leave_preliminary_until_signed(ann: TestClient) -> None:
     assert SECRET not in json.dumps(fhir)
     assert b"PRELIMINARY" in exported("text")
     assert b"PRELIMINARY" in exported("markdown")
+    assert REPLACED.encode() not in exported("text") + exported("fhir") + exported("markdown")
+    assert REPLACED not in base64.b64decode(fhir["presentedForm"][0]["data"]).decode()
     assert pydicom.dcmread(io.BytesIO(exported("sr"))).PreliminaryFlag == "PRELIMINARY"
     send(ann, report["id"], "/sign", 1, {"name": "Jane Doe"})
     assert json.loads(exported("fhir"))["status"] == "final"

@@ -129,6 +129,7 @@ def test_a_criterion_points_at_the_passage_that_says_it(tmp_path: Path) -> None:
         ("Met.", "unknown"),  # no words
         ("Unknown.", "unknown"),
         ('Met or contradicted: "short of breath".', "unknown"),
+        ('It is not met: "short of breath".', "unknown"),
     ],
 )
 def test_the_models_word_for_a_history_counts_only_with_words_of_it(tmp_path: Path, answer: str, state: str) -> None:
@@ -156,6 +157,24 @@ def test_a_side_is_not_read_where_sides_are_unknown(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("Met.", "met"),
+        ("Contradicted: no metastasis.", "contradicted"),
+        ("No metastasis is seen.", "unknown"),
+        ("This is not met.", "unknown"),
+        ("It isn't met.", "unknown"),
+    ],
+)
+def test_a_state_is_a_word_of_the_answer_that_it_does_not_deny(tmp_path: Path, answer: str, state: str) -> None:
+    def said(prompt: Prompt) -> str:
+        return f"[answer] {answer}" if "Criterion:" in str(prompt.messages[-1].parts[-1]) else ""
+
+    found = differential(run(assistant_with(tmp_path, [card("One", SEEN)], said), request(candidates=("one",))))
+    assert [line.state for line in found.candidates[0].criteria] == [state]
+
+
 def test_scores_decide_where_the_engine_can(tmp_path: Path) -> None:
     assistant = assistant_with(tmp_path, [PNEUMONIA], reader([]), INFO)
     asked: list[tuple[str, ...]] = []
@@ -180,6 +199,26 @@ def test_candidates_merge_under_one_name_and_a_missing_guideline_is_marked(tmp_p
     assert named["Pneumonia"].origins == ("request", "model")
     assert named["Pneumonia"].standing == 1
     assert (named["Sarcoidosis"].guideline, named["Sarcoidosis"].origins) == (False, ("model",))
+
+
+def test_the_models_order_is_its_own_not_that_of_the_request(tmp_path: Path) -> None:
+    assistant = assistant_with(tmp_path, TWINS, reader(["consolidation"], ["Two", "One"]))
+    found = differential(run(assistant, request(candidates=("one", "two"))))
+    assert [(c.name, c.standing) for c in found.candidates] == [("Two", 1), ("One", 0.5)]
+
+
+@pytest.mark.parametrize(("history", "asked"), [("A woman.", [120]), ("A man.", [130]), ("Pale.", [130, 120])])
+def test_a_limit_for_the_other_sex_is_not_asked(tmp_path: Path, history: str, asked: list[int]) -> None:
+    limits = {"male": 130, "female": 120}
+    anaemia = card("Anaemia", *(
+        Criterion(f"Haemoglobin below {limit} g/L", "laboratory", "required", 0,
+                  lab=Lab("Haemoglobin", "g/L", below=limit, sex=sex))  # type: ignore[arg-type]
+        for sex, limit in limits.items()
+    ))  # fmt: skip
+    wanted = request(history=history, candidates=("anaemia",), laboratory={"Hb": "9 g/dL"})
+    (found,) = differential(run(assistant_with(tmp_path, [anaemia], reader([])), wanted)).candidates
+    assert [line.text for line in found.criteria] == [f"Haemoglobin below {limit} g/L" for limit in asked]
+    assert {line.state for line in found.criteria} == ({"met"} if len(asked) == 1 else {"unknown"})
 
 
 def test_the_documents_of_passages_are_candidates(tmp_path: Path) -> None:

@@ -40,10 +40,20 @@ def test_a_criterion_is_decided_by_quoted_words(text: str, state: str, words: st
         ("Cough in a person who has smoked", "Cough."),  # a condition
         ("Severe chest pain", "Severe headache since the fall on the ice last night, with pain in the chest."),  # far
         ("Fever or haemoptysis", "No fever."),  # only one of two denied
+        ("Cough", "No fever, productive cough for three days."),  # denied or not
+        ("Cough", "Denies chest pain, reports cough."),
     ],
 )
 def test_what_no_rule_decides_is_left_open(text: str, history: str) -> None:
     assert by_rule(text, history) is None
+
+
+def test_a_negation_reaches_over_a_list() -> None:
+    assert by_rule("Cough", "No fever, chills or cough.") == ("contradicted", 0, 25)
+
+
+def test_what_does_not_improve_is_there() -> None:
+    assert by_rule("Cough", "No improvement of the cough.") == ("met", 22, 27)
 
 
 def test_a_negation_ends_with_its_clause() -> None:

@@ -40,6 +40,8 @@ def test_a_unit_of_another_kind_is_refused() -> None:
         ("CRP", "9 florins", "no known unit"),
         ("CRP", "high", "isn't a value"),
         ("WBC", "4,500 1/µL", "two ways"),
+        ("CRP", "9 mg/L (5-0)", "no value in it"),
+        ("CRP", "9 mg/L (-)", "isn't a value"),
     ],
 )
 def test_what_cannot_be_read_or_cannot_be_is_refused(name: str, text: str, why: str) -> None:
@@ -53,6 +55,27 @@ def test_a_value_is_held_against_its_own_range_before_the_cards() -> None:
     assert with_range.range_of(ranges) == "within its range of 0 to 20 mg/dL"
     assert without.range_of(ranges) == "above its range of at most 5 mg/L"
     assert without.range_of(()) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("97 % (>94)", "within its range of at least 94 %"),
+        ("91 % (≥ 94)", "below its range of at least 94 %"),
+        ("97 % (<98)", "within its range of at most 98 %"),
+    ],
+)
+def test_a_range_may_be_open_to_one_side(text: str, said: str) -> None:
+    assert read_values({"SpO2": text})[0].range_of(()) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "on_a_card"),
+    [("WBC", "White cells"), ("Leukocytes", "White cells"), ("Platelet count", "Platelets"), ("Hb", "Haemoglobin")],
+)
+def test_a_value_meets_the_card_under_another_name(given: str, on_a_card: str) -> None:
+    (one,) = read_values({given: "9 10^9/L" if given != "Hb" else "9 g/dL"})
+    assert value_of(on_a_card, [one], "") is one
 
 
 def test_a_history_tells_values_with_their_place() -> None:

@@ -39,7 +39,9 @@ def test_raises(kind: str, text: str) -> None:
         "No tension pneumothorax, no free air.",
         "The previously seen pneumothorax is not shown again.",
         "The pneumothorax has resolved.",
+        "History of pneumothorax.",
         "The endotracheal tube is well placed, tip 45 mm above the carina.",
+        "The endotracheal tube ends in the trachea, 45 mm above the carina.",
         "The nasogastric tube is not malpositioned.",
         "Nasogastric tube well placed, tip below the diaphragm in the stomach.",
         "No midline shift and no intracranial haemorrhage.",
@@ -47,6 +49,23 @@ def test_raises(kind: str, text: str) -> None:
 )
 def test_is_silent(text: str) -> None:
     assert alerts(draft({"lungs": [text]})) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Large right pneumothorax, new since the previous study.",
+        "The right pneumothorax is larger than on the prior radiograph.",
+        "Right pneumothorax has increased compared with the earlier examination.",
+    ],
+)
+def test_a_comparison_with_an_earlier_study_hides_nothing_of_today(text: str) -> None:
+    assert [alert.kind for alert in alerts(draft({"pleura": [text]}))] == ["pneumothorax"]
+
+
+def test_a_feeding_tube_in_the_trachea_is_raised() -> None:
+    (alert,) = alerts(draft({"lines": ["The nasogastric tube runs into the trachea."]}))
+    assert alert.kind == "nasogastric-tube"
 
 
 def test_suspected_is_said_so() -> None:

@@ -111,6 +111,12 @@ def test_numbers_are_copied_with_their_units(number: str) -> None:
     assert noticed(said) == {"numbers": ("impression 1",)}
 
 
+def test_a_decimal_comma_parts_no_number() -> None:
+    said = {"lungs": ["A nodule of 8,5 mm."], "impression": ["Nodule of 8,5 mm, previously 6,5 mm."]}
+    found = checked(draft(said), Situation(template=CHEST, prior=True, prior_report="Nodule of 6,5 mm.")).checks
+    assert [result for result in found if result.check == "numbers"] == []
+
+
 def test_numbers_of_an_earlier_study_are_those_of_its_report() -> None:
     said: dict[str, list[Any]] = {"comparison": ["The effusion measures 12 mm, previously 9 mm."]}
     assert noticed(said, prior=True, prior_report="Small left pleural effusion of 9 mm.") == {}
