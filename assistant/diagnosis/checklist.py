@@ -84,8 +84,8 @@ class Checker:
         if not history.strip():
             return UNTOLD
         if found := by_rule(text, history):
-            state, start, end = found
-            return Decision(state, Shown(kind="history", text=history[start:end], start=start, end=end))
+            decided, start, end = found
+            return Decision(decided, Shown(kind="history", text=history[start:end], start=start, end=end))
         question = (
             f"Question: History: {quoted(history)} Criterion: {quoted(text)} Is it met, contradicted or unknown? "
             'Quote the words of the history that say so: Met: "words".'
