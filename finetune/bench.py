@@ -1,7 +1,7 @@
 """Our preference trainer beside trl's own DPOTrainer: seconds of a training step on the same pairs, in turn, so that
 both feel the same machine. trl asks its reference at every step, ours is asked once a pair and is timed apart. Run:
 
-    python -m eval.bench.preferences [--model pocket] [--batch 4] [--steps 8]
+    python -m finetune.bench [--model pocket] [--batch 4] [--steps 8]
 """
 
 import tempfile
