@@ -22,7 +22,7 @@ from retrieval.encoders import projection
 from retrieval.encoders.openclip import OpenClipEncoder
 from retrieval.encoders.projection import Projection, stacked
 
-DRAWN = 1200  # pictures to learn from
+DRAWN = 1200  # pictures to learn from, no more than there are phantoms
 LAYERS = 2  # of ResNet-10: 10 x 10 cells
 IN_SIGHT = 0.05  # of the cell that it covers most: less of a finding was moved out of the picture
 WORDS = {
@@ -46,13 +46,14 @@ class Marked:
 class Learner:
     """`module`: standardised channels to the text space, and the softmax's inverse temperature."""
 
-    def __init__(self, folder: Path, pictures: Pictures, seed: int, drawn: int = DRAWN) -> None:
+    def __init__(self, folder: Path, pictures: Pictures, seed: int) -> None:
         import torch
 
         torch.manual_seed(seed)
         (folder / projection.FILE).unlink(missing_ok=True)  # of other weights, maybe
         self.folder, self.encoder, self.rng = folder, OpenClipEncoder(str(folder), device()), pictures.rng
-        self.taught = self.marked((pictures.draw(32, other=0) for _ in range(0, drawn, 32)), pictures)
+        drawn = range(0, min(DRAWN, len(pictures.phantoms.facts)), 32)
+        self.taught = self.marked((pictures.draw(32, other=0) for _ in drawn), pictures)
         seen = self.taught.cells[:256].float()
         self.centre, self.spread = seen.mean((0, 1, 2)), seen.std((0, 1, 2)).clamp(min=1e-3)
         self.module = torch.nn.Linear(len(self.centre), self.encoder.dim).to(device())

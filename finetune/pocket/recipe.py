@@ -28,7 +28,7 @@ from finetune.pocket.phantoms import PhantomSet, phantom_set
 from finetune.pocket.pictures import DOMAIN_OF, SOURCES, RealSet, check_sources, real_set
 from finetune.pocket.stage import Stage, device
 from finetune.pocket.tokenizer import chat_tokenizer
-from finetune.pocket.vision import Batch, Pictures, Row, judged
+from finetune.pocket.vision import Batch, Pictures, judged
 from retrieval.errors import BadInput
 
 
@@ -102,7 +102,7 @@ class School:
         rows = [pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))]
         if real is not None:
             rows += [pictures.real_one(n, gentle=True) for n in range(len(real.sources))]
-        return _batches(rows, pictures)
+        return pictures.batches(rows)
 
     def tokenizer(self, lessons: Lessons) -> Any:
         """Learnt once; kept in the work folder, since every later stage depends on it."""
@@ -180,7 +180,7 @@ class School:
     def _unseen(self) -> tuple[Pictures, list[Batch]]:
         """Fresh phantoms, hardly changed."""
         pictures = Pictures(self.fresh, None, image_text.SIDE, np.random.default_rng(0))
-        return pictures, _batches([pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))], pictures)
+        return pictures, pictures.batches([pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))])
 
     def _stage(self, name: str, modules: dict[str, Any], rng: np.random.Generator) -> Stage:
         steps, _, lr = getattr(self.recipe, name)
@@ -234,10 +234,7 @@ class School:
         stages = [("vision", "tower"), ("language", "language model")]
         what = [
             ("architecture", "Qwen2-VL from scratch; loads unchanged in transformers and vLLM"),
-            (
-                "reads",
-                f"pictures of {language.SIDE} x {language.SIDE} pixels ({language.TOKENS} tokens), 1024 tokens in all",
-            ),
+            ("reads", f"{language.SIDE} x {language.SIDE} pixels ({language.TOKENS} tokens), 1024 tokens in all"),
             ("made by", f"`consult train pocket{''.join(f' --without {name}' for name in self.without)}`"),
             *((f"{name}", self._told(stage)) for stage, name in stages),
         ]
@@ -280,9 +277,9 @@ class School:
         """Domains from training pictures of every kind, curves from phantoms that taught nothing."""
         pictures = matcher.pictures
         some = range(0, len(self.phantoms.facts), max(1, len(self.phantoms.facts) // 600))
-        chests = _batches([pictures.phantom(n, strong=False) for n in some], pictures)
+        chests = pictures.batches([pictures.phantom(n, strong=False) for n in some])
         reals = [pictures.real_one(n, gentle=True) for n in range(len(self.real.sources))] if self.real else []
-        found = image_text.domains(matcher, chests, _batches(reals, pictures))
+        found = image_text.domains(matcher, chests, pictures.batches(reals))
         (out / "domains.json").write_text(json.dumps(found) + "\n")
         unseen, held = self._unseen()
         fresh = replace(matcher, pictures=unseen)
@@ -298,13 +295,6 @@ class School:
         spans = [(use, drawn(seeds, n, family)) for use, seeds, n in uses for family in TRAINING_FAMILIES]
         patients = {str(row["patient"]) for row in self.real.rows if row.get("patient")} if self.real else set()
         salt, hashed = hashed_patients(patients)
-        hashes = (
-            np.stack([picture_hash(pixels) for pixels in self.real.pixels])
-            if self.real
-            else np.empty((0, 4), np.uint64)
-        )
-        write_ledger(out, TrainingLedger(tuple(spans), ("the guideline cards", *self.sources), salt, hashed, hashes))
-
-
-def _batches(rows: list[Row], pictures: Pictures) -> list[Batch]:
-    return [pictures.batch(rows[n : n + 32]) for n in range(0, len(rows), 32)]
+        hashes = [picture_hash(pixels) for pixels in self.real.pixels] if self.real else []
+        seen = np.array(hashes, np.uint64).reshape(-1, 4)
+        write_ledger(out, TrainingLedger(tuple(spans), ("the guideline cards", *self.sources), salt, hashed, seen))

@@ -57,7 +57,7 @@ def test_each_finding_in_sight_has_a_true_sentence() -> None:
 def test_what_was_learnt_points_into_the_mask_and_the_encoder_takes_it(folder: Path, tmp_path: Path) -> None:
     own = shutil.copytree(folder, tmp_path / "encoder")
     before = OpenClipEncoder(str(own)).encode_images(list(phantoms().pixels[:2]))
-    learner = places.Learner(own, pictures(), seed=0, drawn=64)
+    learner = places.Learner(own, pictures(), seed=0)
     held = learner.marked(batches(pictures()), pictures())
     first = learner.judged(held)["hottest cell"]
     stage = Stage(tmp_path / "stage", {"projection": learner.module}, learner.rng, 60, 1e-2)
@@ -87,5 +87,5 @@ def hit(encoder: OpenClipEncoder, index: int) -> bool:
 def test_an_old_projection_does_not_stand_in_the_way(folder: Path, tmp_path: Path) -> None:
     own = shutil.copytree(folder, tmp_path / "encoder")
     (own / FILE).write_bytes(b"of other weights")
-    places.Learner(own, pictures(), seed=0, drawn=32)
+    places.Learner(own, pictures(), seed=0)
     assert not (own / FILE).exists()
