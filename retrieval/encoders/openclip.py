@@ -60,6 +60,11 @@ class OpenClipEncoder:
         timm = hasattr(visual, "trunk") and not hasattr(visual.head, "pool")
         return timm or (hasattr(visual, "conv1") and getattr(visual, "attn_pool", 0) is None)
 
+    @property
+    def learnt_places(self) -> bool:
+        """Whether its patches were taught where things are (`projection`)."""
+        return self._projection is not None
+
     def encode_patches(self, images: Sequence[Image]) -> list[Patches]:
         """Of each picture its last feature maps, projected as was learnt (`projection`); where nothing was, each cell
         of the last one as if it were the whole picture."""
