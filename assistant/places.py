@@ -18,7 +18,7 @@ from retrieval.places import heat_of, place_of, score_of
 if TYPE_CHECKING:
     from assistant.bench import Bench
 
-# Standard deviations that a peak must stand out. CLEAR: of an encoder whose patches nobody taught, set on maps that point
+# Standard deviations that a peak must stand out. CLEAR: of an encoder whose patches nobody taught, set on maps pointing
 # by chance: of 80 true sentences about validation phantoms (highest 2.1) and 58 about real brains and fundi (highest
 # 3.0) none is shown, of 44 about real chest radiographs one (3.6). A map hot in a twelfth of its cells has 3.3.
 # TAUGHT: of one with a learnt projection (`retrieval.encoders.projection`), the bundled one. Its hits don't rise with
