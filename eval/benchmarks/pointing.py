@@ -3,7 +3,8 @@
 The map is the one that drafts show (`retrieval.places`), of a sentence that is true of the picture. A hit is a peak
 inside the finding's mask, or its boxes; "nearby" allows 15 pixels on a picture whose longer side is 512, as published.
 Chance is a point drawn anywhere in the picture: the mask's share of its area. Three figures are of the maps whose peak
-is clear enough to be shown (`assistant.places.CLEAR`): how many, and how many of those hit, or lie in the wrong half.
+is clear enough to be shown (`assistant.places.clear_enough`): how many, and how many of those hit, or lie in the wrong
+half.
 """
 
 from abc import abstractmethod
@@ -19,7 +20,7 @@ from anyio import to_thread
 from numpy.typing import NDArray
 from PIL import Image
 
-from assistant.places import CLEAR
+from assistant.places import clear_enough
 from assistant.requests import AskRequest
 from assistant.study import Pixels
 from eval.benchmarks.common import SIZE, study_of
@@ -74,7 +75,7 @@ class Pointing(Benchmark):
         mask, told = item.mask(), answers["asked"].likelihoods
         point, box = (told["x"], told["y"]), (told["x0"], told["y0"], told["x1"], told["y1"])
         nearby = np.asarray(distance_transform_edt(~mask) <= NEARBY * max(mask.shape))
-        hit, shown = points_at_mask(point, mask), told["clear"] >= CLEAR
+        hit, shown = points_at_mask(point, mask), told["clear"] >= told["enough"]
         true = box_of(mask)
         middle, half = mask.shape[1] / 2, item.truth.get("side") is not None
         return {
@@ -106,12 +107,12 @@ class Pointing(Benchmark):
 
 
 def pointed(encoder: PatchEncoder, pixels: Pixels, text: str) -> dict[str, float]:
-    """Peak, box and clearness of the sentence's map, in pixels of the picture."""
+    """Peak, box and clearness, had and asked for, of the sentence's map, in pixels of the picture."""
     size = (pixels.shape[1], pixels.shape[0])
     (patches,) = encoder.encode_patches([pixels])
     place = place_of(heat_of(patches, encoder.encode_texts([text])[0], size), patches.extent, size)
-    values = (*place.peak, *place.box, place.clear)
-    return dict(zip(("x", "y", "x0", "y0", "x1", "y1", "clear"), map(float, values), strict=True))
+    values = (*place.peak, *place.box, place.clear, clear_enough(encoder))
+    return dict(zip(("x", "y", "x0", "y0", "x1", "y1", "clear", "enough"), map(float, values), strict=True))
 
 
 def item_of(phantom: Phantom, finding: Finding) -> PointingItem:

@@ -79,7 +79,9 @@ def _figures(stage: Path) -> str:
     if not judged:
         return ""
     rows = "\n".join(f"| {name} | {value} |" for name, value in judged[-1].items() if name not in UNJUDGED)
-    what = "answers foretold whole" if stage.name == "language" else "mean AUROC"
+    what = {"language": "answers foretold whole", "places": "share of it that the finding covers"}.get(
+        stage.name, "mean AUROC"
+    )
     title = f"## {stage.name}: held-back phantoms and pictures, step {judged[-1]['step']}"
     return f"{title}\n\n| | {what} |\n|---|---|\n{rows}"
 

@@ -20,7 +20,7 @@ from eval.leaks import picture_hash
 from eval.ledger import TRAINING_SEEDS, VALIDATION_SEEDS, TrainingLedger, Use, drawn, hashed_patients, write_ledger
 from eval.phantoms import TRAINING_FAMILIES
 from finetune.curves import Curves
-from finetune.pocket import image_text, language, passages
+from finetune.pocket import image_text, language, passages, places
 from finetune.pocket.card import card
 from finetune.pocket.lessons import KINDS, Lesson, Lessons
 from finetune.pocket.material import CARD_FOLDER, cards
@@ -28,7 +28,7 @@ from finetune.pocket.phantoms import PhantomSet, phantom_set
 from finetune.pocket.pictures import DOMAIN_OF, SOURCES, RealSet, check_sources, real_set
 from finetune.pocket.stage import Stage, device
 from finetune.pocket.tokenizer import chat_tokenizer
-from finetune.pocket.vision import Batch, Pictures, Row, judged
+from finetune.pocket.vision import Batch, Pictures, judged
 from retrieval.errors import BadInput
 
 
@@ -41,6 +41,7 @@ class Recipe:
     vision: tuple[int, int, float] = (6000, 32, 1.2e-3)
     language: tuple[int, int, float] = (2000, 10, 1.2e-3)
     image_text: tuple[int, int, float] = (1600, 48, 1.5e-3)
+    places: tuple[int, int, float] = (250, 96, 5e-3)
     passages: tuple[int, int, float] = (800, 64, 2e-3)
     seed: int = 1
 
@@ -53,7 +54,7 @@ class Recipe:
         return replace(
             self, phantoms=max(64, round(self.phantoms * by)), validation=max(48, round(self.validation * by)),
             vision=less(self.vision), language=less(self.language), image_text=less(self.image_text),
-            passages=less(self.passages),
+            places=less(self.places), passages=less(self.passages),
         )  # fmt: skip
 
 
@@ -101,7 +102,7 @@ class School:
         rows = [pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))]
         if real is not None:
             rows += [pictures.real_one(n, gentle=True) for n in range(len(real.sources))]
-        return _batches(rows, pictures)
+        return pictures.batches(rows)
 
     def tokenizer(self, lessons: Lessons) -> Any:
         """Learnt once; kept in the work folder, since every later stage depends on it."""
@@ -169,6 +170,18 @@ class School:
         model.eval()
         return matcher
 
+    def places(self, images: Path) -> None:
+        """Where the encoder in this folder sees what a sentence says; the encoder itself stays as it is."""
+        learner = places.Learner(images, self.pictures(image_text.SIDE, 5), self.recipe.seed)
+        stage = self._stage("places", {"projection": learner.module}, learner.rng)
+        pictures, batches = self._unseen()
+        learner.learn(stage, self.recipe.places[1], learner.marked(batches, pictures))
+
+    def _unseen(self) -> tuple[Pictures, list[Batch]]:
+        """Fresh phantoms, hardly changed."""
+        pictures = Pictures(self.fresh, None, image_text.SIDE, np.random.default_rng(0))
+        return pictures, pictures.batches([pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))])
+
     def _stage(self, name: str, modules: dict[str, Any], rng: np.random.Generator) -> Stage:
         steps, _, lr = getattr(self.recipe, name)
         return Stage(self.work / name, modules, rng, steps, lr)
@@ -210,6 +223,7 @@ class School:
         matcher = self.matcher(images)
         self._set(matcher, images)
         image_text.save(matcher, images)
+        self.places(images)
         self._ledger(images)
         passages.train_encoder(out / "retrieval" / "pocket" / "text", self.medquad, self.recipe.passages)
         self.cards(out, exam)
@@ -220,10 +234,7 @@ class School:
         stages = [("vision", "tower"), ("language", "language model")]
         what = [
             ("architecture", "Qwen2-VL from scratch; loads unchanged in transformers and vLLM"),
-            (
-                "reads",
-                f"pictures of {language.SIDE} x {language.SIDE} pixels ({language.TOKENS} tokens), 1024 tokens in all",
-            ),
+            ("reads", f"{language.SIDE} x {language.SIDE} pixels ({language.TOKENS} tokens), 1024 tokens in all"),
             ("made by", f"`consult train pocket{''.join(f' --without {name}' for name in self.without)}`"),
             *((f"{name}", self._told(stage)) for stage, name in stages),
         ]
@@ -235,11 +246,13 @@ class School:
                             f"{image_text.SIDE} x {image_text.SIDE} pixels, {image_text.LENGTH} tokens"),
             ("text/", f"passage encoder, one BERT layer, 128 numbers; reads {passages.LENGTH} tokens"),
             ("image_text/ learnt by", self._told("image_text")),
+            ("`places.safetensors`", f"a projection of its patches into the texts' space, learnt from masks; the "
+                                     f"encoder unchanged: {self._told('places')}"),
             ("also there", "`domains.json`: known kinds of pictures; `calibration.json`: from cosine to relevance; "
                            "`fitted.json`: for both encoders with the pocket model, by `consult calibrate`"),
         ]  # fmt: skip
         sources += ["medquad"] * (self.medquad is not None)
-        text = card("Pocket encoders", what, sources, [self.work / "image_text"], None)
+        text = card("Pocket encoders", what, sources, [self.work / "image_text", self.work / "places"], None)
         (out / "retrieval" / "pocket" / "README.md").write_text(text)
 
     @property
@@ -264,12 +277,12 @@ class School:
         """Domains from training pictures of every kind, curves from phantoms that taught nothing."""
         pictures = matcher.pictures
         some = range(0, len(self.phantoms.facts), max(1, len(self.phantoms.facts) // 600))
-        chests = _batches([pictures.phantom(n, strong=False) for n in some], pictures)
+        chests = pictures.batches([pictures.phantom(n, strong=False) for n in some])
         reals = [pictures.real_one(n, gentle=True) for n in range(len(self.real.sources))] if self.real else []
-        found = image_text.domains(matcher, chests, _batches(reals, pictures))
+        found = image_text.domains(matcher, chests, pictures.batches(reals))
         (out / "domains.json").write_text(json.dumps(found) + "\n")
-        fresh = replace(matcher, pictures=Pictures(self.fresh, None, image_text.SIDE, np.random.default_rng(0)))
-        held = _batches([fresh.pictures.phantom(n, strong=False) for n in range(len(self.fresh.facts))], fresh.pictures)
+        unseen, held = self._unseen()
+        fresh = replace(matcher, pictures=unseen)
         legs = json.dumps(image_text.calibrate(fresh, held), ensure_ascii=False)
         (out / "calibration.json").write_text(legs + "\n")
 
@@ -282,13 +295,6 @@ class School:
         spans = [(use, drawn(seeds, n, family)) for use, seeds, n in uses for family in TRAINING_FAMILIES]
         patients = {str(row["patient"]) for row in self.real.rows if row.get("patient")} if self.real else set()
         salt, hashed = hashed_patients(patients)
-        hashes = (
-            np.stack([picture_hash(pixels) for pixels in self.real.pixels])
-            if self.real
-            else np.empty((0, 4), np.uint64)
-        )
-        write_ledger(out, TrainingLedger(tuple(spans), ("the guideline cards", *self.sources), salt, hashed, hashes))
-
-
-def _batches(rows: list[Row], pictures: Pictures) -> list[Batch]:
-    return [pictures.batch(rows[n : n + 32]) for n in range(0, len(rows), 32)]
+        hashes = [picture_hash(pixels) for pixels in self.real.pixels] if self.real else []
+        seen = np.array(hashes, np.uint64).reshape(-1, 4)
+        write_ledger(out, TrainingLedger(tuple(spans), ("the guideline cards", *self.sources), salt, hashed, seen))

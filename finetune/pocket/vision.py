@@ -95,6 +95,10 @@ class Pictures:
         index, real = (np.array([which(row) for row in rows]) for which in (attrgetter("index"), attrgetter("real")))
         return Batch(pixels, torch.from_numpy(targets).to(self.device), places, marked, index, real)
 
+    def batches(self, rows: list[Row]) -> list[Batch]:
+        """The rows in order, 32 a batch."""
+        return [self.batch(rows[n : n + 32]) for n in range(0, len(rows), 32)]
+
     def phantom(self, index: int, strong: bool) -> Row:
         """A spoilt film is never changed strongly: its fault would be lost among others."""
         strong = strong and not self.phantoms.facts[index]["fault"]

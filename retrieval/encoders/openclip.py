@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from retrieval.encoders import projection
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.batch import batches, joined, pillow
 from retrieval.encoders.folder import identity, pocket, weights_in
@@ -34,8 +35,11 @@ class OpenClipEncoder:
         self._model.eval()
         self._torch = torch
         self._device = device
-        self.identity = identity(called, _weights(source))
+        weights = _weights(source)
+        self.identity = identity(called, [weights])
         self.dim = self._embed(self._tokenizer([""]), self._model.encode_text).shape[1]
+        local = source.startswith(LOCAL)
+        self._projection = projection.read(weights.parent, weights, self.dim, device) if local else None
 
     def encode_images(self, images: Sequence[Image]) -> Vectors:
         """(n, dim) of n pictures, (H, W) grey or (H, W, 3) RGB, 8 bits, as displayed."""
@@ -56,8 +60,14 @@ class OpenClipEncoder:
         timm = hasattr(visual, "trunk") and not hasattr(visual.head, "pool")
         return timm or (hasattr(visual, "conv1") and getattr(visual, "attn_pool", 0) is None)
 
+    @property
+    def learnt_places(self) -> bool:
+        """Whether its patches were taught where things are (`projection`)."""
+        return self._projection is not None
+
     def encode_patches(self, images: Sequence[Image]) -> list[Patches]:
-        """Of each picture its last feature map, each cell of it projected as if it were the whole picture."""
+        """Of each picture its last feature maps, projected as was learnt (`projection`); where nothing was, each cell
+        of the last one as if it were the whole picture."""
         height, width = self._model.visual.image_size
         mode = self._model.visual.preprocess_cfg["resize_mode"]
         with self._torch.inference_mode():
@@ -67,11 +77,19 @@ class OpenClipEncoder:
             Patches(own, extent) for own, extent in zip((one for part in cells for one in part), extents, strict=True)
         ]
 
+    def maps(self, batch: Any, layers: int) -> list[Any]:
+        """The tower's last `layers` feature maps of a prepared batch, (n, channels, rows, columns) each."""
+        found: list[Any] = self._model.visual.forward_intermediates(
+            batch, indices=layers, normalize_intermediates=True, intermediates_only=True
+        )["image_intermediates"]
+        return found
+
     def _cells(self, batch: Any) -> Any:
         """(n, rows, columns, dim) of a batch."""
+        if self._projection is not None:
+            return self._projection(self.maps(batch, self._projection.layers))
         visual = self._model.visual
-        seen = visual.forward_intermediates(batch, indices=1, normalize_intermediates=True, intermediates_only=True)
-        cells = seen["image_intermediates"][-1].permute(0, 2, 3, 1)
+        cells = self.maps(batch, 1)[0].permute(0, 2, 3, 1)
         if not hasattr(visual, "trunk"):
             return cells @ visual.proj
         n, rows, columns, width = cells.shape
@@ -107,10 +125,10 @@ def source_of(name: str) -> tuple[str, str]:
     return f"{LOCAL}{folder}", folder.resolve().name
 
 
-def _weights(source: str) -> list[Path]:
+def _weights(source: str) -> Path:
     """The file the model was loaded from; a hub model's is in the cache by now."""
     from open_clip import factory
 
     if source.startswith(HUB):
-        return [Path(factory.download_pretrained_from_hf(source.removeprefix(HUB)))]
-    return [Path(factory._find_checkpoint_in_dir(Path(source.removeprefix(LOCAL))))]
+        return Path(factory.download_pretrained_from_hf(source.removeprefix(HUB)))
+    return Path(factory._find_checkpoint_in_dir(Path(source.removeprefix(LOCAL))))

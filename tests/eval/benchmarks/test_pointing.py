@@ -92,7 +92,7 @@ def test_nearby_is_within_fifteen_of_512_pixels() -> None:
     left = int(columns.min())
     row = int(rows[columns == left][0])
     for away, near in ((3, True), (5, False)):  # of 128 pixels: 3.75
-        told = {"x": left - away, "y": row, "x0": 0, "y0": 0, "x1": 1, "y1": 1, "clear": 0}
+        told = {"x": left - away, "y": row, "x0": 0, "y0": 0, "x1": 1, "y1": 1, "clear": 0, "enough": 1}
         asked = {"asked": Answer(status="answered", text="", likelihoods=told)}
         scores = Pointing().score(item, asked)
         assert (scores["hit"], scores["nearby"]) == (False, near)

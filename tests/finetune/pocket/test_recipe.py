@@ -76,7 +76,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[School, Path]:
     sources = write_sources(folder / "data", {name: lines * 1 for name, lines in rows().items()})
     recipe = Recipe(
         phantoms=40, validation=16, vision=(2, 4, 1e-3), language=(2, 2, 1e-3), image_text=(2, 8, 1e-3),
-        passages=(2, 8, 1e-3),
+        places=(2, 8, 1e-3), passages=(2, 8, 1e-3),
     )  # fmt: skip
     school = School(recipe, folder / "work", sources, ("cxr_nih", "fundus", "blood", "brain_mri"))
     with pytest.MonkeyPatch.context() as patch:
