@@ -56,7 +56,7 @@ def test_folding_the_events_gives_what_the_api_gives(server: str, study: str) ->
 EMPTY: dict[str, Any] = {
     "answer": "", "reason": "", "quality": None, "sentences": [], "citations": [], "evidence": [], "considered": 0,
     "note": "", "priors": [], "findings": [], "warnings": [], "dropped": [], "identity": None, "timings": {},
-    "error": None,
+    "error": None, "differential": None, "draft": None,
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class World:
         """The answer to the example; when not `known`, to one that names what isn't there."""
         operation = DESCRIPTION["paths"][path][verb]
         names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
-        ids, headers = {**self.ids, "number": "1", "before": "1", "after": "2", "version": "1"}, {}
+        ids, headers = {**self.ids, "number": "1", "before": "1", "after": "2", "version": "1", "statement": "s1"}, {}
         if "study_id" in names or STUDY_ID in json.dumps(example):
             ids["study_id"] = upload(self.client, picture())
         if "run_id" in names:
@@ -115,7 +115,11 @@ def keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Keeper, "call", call)
 
 
-@pytest.mark.parametrize(("verb", "path"), OPERATIONS, ids=[f"{verb} {path}" for verb, path in OPERATIONS])
+# An overlay needs an encoder that sees places: tests/assistant/api/test_reports.py has one.
+ANSWERED = [(verb, path) for verb, path in OPERATIONS if not path.endswith("/overlay")]
+
+
+@pytest.mark.parametrize(("verb", "path"), ANSWERED, ids=[f"{verb} {path}" for verb, path in ANSWERED])
 def test_the_examples_are_true(world: World, verb: str, path: str) -> None:
     operation = DESCRIPTION["paths"][path][verb]
     examples = _examples(operation["requestBody"]["content"]) if "requestBody" in operation else [None]

@@ -15,7 +15,7 @@ from finetune.preferences import wording
 from finetune.preferences.hallucination import Sampled, Typed, as_lines
 from finetune.preferences.typed import Facts, answer_of, asked_of, edits, report_of, report_with
 from finetune.preferences.verdict import meaning, plain, present, right
-from finetune.sft_data import SECTIONS
+from finetune.sft_data import sections_of
 from tests.finetune.preferences.parts import case_of, read, rows_of, saying
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -83,7 +83,7 @@ def test_a_replaced_finding_is_no_longer_denied_elsewhere() -> None:
 )
 def test_words_are_changed_by_type(answer: str, kinds: set[str]) -> None:
     task = "report" if answer.startswith("[l") else "ask"
-    made = wording.edits(answer, SECTIONS[task], np.random.default_rng(0))  # type: ignore[index]
+    made = wording.edits(answer, sections_of(task), np.random.default_rng(0))  # type: ignore[arg-type]
     assert {kind for kind, _, _ in made} >= kinds
     for kind, _, text in made:
         assert meaning(plain(text, task)) != meaning(plain(answer, task)), kind  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def test_words_are_changed_by_type(answer: str, kinds: set[str]) -> None:
 
 def test_two_sides_are_not_swapped_nor_one_denial_taken_for_another() -> None:
     answer = "[lungs] Left effusion and right nodule.\n[pleura] There is no consolidation."
-    made = wording.edits(answer, SECTIONS["report"], np.random.default_rng(0))
+    made = wording.edits(answer, sections_of("report"), np.random.default_rng(0))
     assert "side" not in {kind for kind, _, _ in made}
     assert all("no atelectasis" not in text for _, _, text in made)
 
