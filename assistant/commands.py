@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from assistant.errors import BadInput
+from assistant.options import Adapter, AsJson, Files, MaxTokens, Prior, PriorCase, Seed, StandardDisplay
 
 if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at once
     from assistant.events import Citation, Event, EvidenceItem
@@ -21,19 +22,15 @@ if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at o
 
 
 def ask(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM, NIfTI, PNG, JPEG or TIFF.")],
+    files: Files,
     question: Annotated[str, typer.Option("--question", "-q", help="What to ask about the pictures.")],
-    prior: Annotated[list[Path] | None, typer.Option(help="A file of a prior study; may be given again.")] = None,
-    prior_case: Annotated[
-        str | None, typer.Option(help="Id of a case of the library that is the same patient's prior study.")
-    ] = None,
-    standard_display: Annotated[
-        bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
-    ] = False,
-    adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
-    seed: Annotated[int, typer.Option(help="Makes sampling repeatable.")] = 0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="At most this long an answer.")] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    prior: Prior = None,
+    prior_case: PriorCase = None,
+    standard_display: StandardDisplay = False,
+    adapter: Adapter = None,
+    seed: Seed = 0,
+    max_tokens: MaxTokens = 256,
+    as_json: AsJson = False,
 ) -> None:
     """Ask about pictures; checked sentences are printed as they come, with numbered references."""
     from assistant.requests import AskRequest

@@ -180,6 +180,15 @@ def load_settings(**overrides: Any) -> Settings:
         raise Misconfigured(f"Settings ({_config_file()}): {error}.") from None
 
 
+def with_engine(settings: Settings, **changes: Any) -> Settings:
+    """With these keys of `[engine]` changed; None changes nothing. Raises pydantic's `ValidationError`."""
+    told = {key: value for key, value in changes.items() if value is not None}
+    if not told:
+        return settings
+    engine = EngineSettings.model_validate({**settings.engine.model_dump(), **told})
+    return settings.model_copy(update={"engine": engine})
+
+
 def _with_adapters(settings: Settings) -> Settings:
     """With the adapters that lie in its home."""
     engine, found = settings.engine, kept(settings.home)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from assistant.errors import BadInput
+from assistant.options import Adapter, AsJson, Files, MaxTokens, Prior, PriorCase, Seed, StandardDisplay
 
 if TYPE_CHECKING:
     from assistant.events import Candidate, CheckedCriterion, Differential, Event
@@ -21,21 +21,19 @@ _WEIGHTS = {"required": "Required: ", "against": "Speaks against it: ", "support
 
 
 def diagnose(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="DICOM, NIfTI, PNG, JPEG or TIFF.")],
+    files: Files,
     history: Annotated[str, typer.Option("--history", help="The clinical history, in words.")] = "",
     lab: Annotated[
         list[str] | None, typer.Option(help='A value with unit, and range if known: "CRP = 18 mg/L (0-5)"; again.')
     ] = None,
     candidate: Annotated[list[str] | None, typer.Option(help="A diagnosis to consider; may be given again.")] = None,
-    prior: Annotated[list[Path] | None, typer.Option(help="A file of a prior study; may be given again.")] = None,
-    prior_case: Annotated[str | None, typer.Option(help="Id of the same patient's prior study in the library.")] = None,
-    standard_display: Annotated[
-        bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
-    ] = False,
-    adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
-    seed: Annotated[int, typer.Option(help="Makes sampling repeatable.")] = 0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="At most this long an answer.")] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    prior: Prior = None,
+    prior_case: PriorCase = None,
+    standard_display: StandardDisplay = False,
+    adapter: Adapter = None,
+    seed: Seed = 0,
+    max_tokens: MaxTokens = 256,
+    as_json: AsJson = False,
 ) -> None:
     """Work through a differential: candidates, each guideline's checklist against this patient, what is missing."""
     from assistant.commands import collect, consult, studies

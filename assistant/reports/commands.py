@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from assistant.errors import BadInput
+from assistant.options import Adapter, AsJson, MaxTokens, Prior, PriorCase, Seed, StandardDisplay
 
 if TYPE_CHECKING:  # imported where they are used: `consult --help` answers at once
     from assistant.requests import ReportRequest
@@ -22,24 +23,22 @@ def report(
     indication: Annotated[str, typer.Option("--indication", "-i", help="Why it was taken: this is answered.")] = "",
     history: Annotated[str, typer.Option(help="What is known of the patient.")] = "",
     template: Annotated[str, typer.Option(help="chest, brain_mr, fundus, free, or one of your own.")] = "chest",
-    prior: Annotated[list[Path] | None, typer.Option(help="A file of the prior study; may be given again.")] = None,
-    prior_case: Annotated[str | None, typer.Option(help="Instead: a case of the library, the same patient's.")] = None,
+    prior: Prior = None,
+    prior_case: PriorCase = None,
     prior_report: Annotated[
         Path | None, typer.Option(help="A text file with the prior study's report; with --prior-case, the case's own.")
     ] = None,
-    standard_display: Annotated[
-        bool, typer.Option(help="PNG, JPEG and TIFF show the patient's right on the picture's left.")
-    ] = False,
+    standard_display: StandardDisplay = False,
     form: Annotated[Form, typer.Option("--format", help="How the draft is written.")] = "text",
     out: Annotated[Path | None, typer.Option(help="Write it here; with --batch, a folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with everything of the run.")] = False,
+    as_json: AsJson = False,
     overlays: Annotated[
         Path | None, typer.Option(help="A folder for pictures of where each finding is seen, with their coordinates.")
     ] = None,
     batch: Annotated[Path | None, typer.Option(help="A worklist: a CSV file, one study a line.")] = None,
-    adapter: Annotated[str | None, typer.Option(help="A tuned adapter, by its name in the settings.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Makes sampling repeatable.")] = 0,
-    max_tokens: Annotated[int, typer.Option(min=1, help="At most this long a draft.")] = 512,
+    adapter: Adapter = None,
+    seed: Seed = 0,
+    max_tokens: MaxTokens = 512,
 ) -> None:
     """Draft the report of a study. The draft is preliminary until a person signs it."""
     from assistant.reports.worklist import Wanted, run_batch

@@ -107,12 +107,17 @@ def sentences(text: str) -> list[str]:
 
 
 def clauses(text: str) -> Iterator[tuple[int, str]]:
-    """(where it begins, clause): the stretches in which cues have their effect."""
-    start = 0
+    """(where it begins, clause): the stretches in which cues have their effect, blank where a source is spoken of."""
+    text, start = of_the_patient(text), 0
     for cut in words_of.BREAK.finditer(text):
         yield start, text[start : cut.start()]
         start = cut.end()
     yield start, text[start:]
+
+
+def of_the_patient(text: str) -> str:
+    """The text with spaces in place of sentences on what a passage, a guideline or a similar case says."""
+    return words_of.OF_A_SOURCE.sub(lambda found: " " * len(found[0]), text)
 
 
 def _hits(clause: str) -> list[_Hit]:

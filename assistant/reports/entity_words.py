@@ -153,6 +153,14 @@ CUES = re.compile("|".join(f"(?P<c{n}>{'|'.join(words)})" for n, (_, _, words) i
 
 # A list ("no effusion, new nodule or mass") goes on over a comma; a new statement doesn't.
 _START = r"(?:the|an?|there|it|tiny|trace|minimal|small|mild|moderate|large|severe|stable|persistent|unchanged|new)\b"
+# A sentence of which a source is the subject: what it says is of no patient, or of another.
+OF_A_SOURCE = re.compile(
+    r"(?i)(?:^|(?<=[.!?;\n]))[^\S\n]*(?:\[[\w ]*\] *)?(?:(?:the|this|an?|another) "
+    r"(?:(?!(?:for|which|that|and|with|in|on|by|as|per|to|when|where|of|is|are|has) )\w+(?:'s)? ){0,4})?"
+    r"(?:passages?|guidelines?|guidance|similar cases?) (?:\[\d+\] )?"
+    r"(?:covers?|says?|states?|recommends?|advises?|describes?|mentions?|shows?|defines?|lists?|asks?|warns?|calls? for"
+    r"|(?:is|are) (?:about|on))\b[^.!?;\n]*"
+)
 BREAK = re.compile(
     r"^\s*(?:yes|no)\s*[,.]\s|[;!\n]|:(?! (?:clear|normal|none|nil|absent|intact|unremarkable|enlarged|no[.\n]))"
     r"|\.(?=\s|$)|(?<=\?)\s|\s(?=without\b)|\b(?:but(?! (?:otherwise )?(?:clear|normal))"

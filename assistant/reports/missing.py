@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from assistant.checks import states_change
 from assistant.reports.draft import Draft
+from assistant.reports.entities import of_the_patient
 from assistant.reports.template import COMPARISON, Element, Section, Template, says_normal
 
 _NEGATED = re.compile(r"\b(?:no|not|without|absent|clear of|free of|resolved)\b", re.IGNORECASE)
@@ -19,7 +20,7 @@ def missing(draft: Draft, template: Template, *, prior: bool) -> tuple[str, ...]
     """What the template requires, the indication asks and, with a `prior` study, the comparison calls for."""
     told = {name: list[str]() for name in template.names}
     for section in draft.sections:
-        told.setdefault(section.name, []).extend(statement.text for statement in section.statements)
+        told.setdefault(section.name, []).extend(of_the_patient(one.text) for one in section.statements)
     return tuple(dict.fromkeys(_missing(template, told, draft.indication, prior)))
 
 

@@ -9,7 +9,6 @@ from typer._click.core import Context
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from assistant.settings import Settings
     from eval.exam.run import Exam
 
 
@@ -65,15 +64,17 @@ def run(
     from rich.markdown import Markdown
 
     from assistant.errors import BadInput
+    from assistant.settings import load_settings, with_engine
     from eval.exam.run import Exam
     from eval.exam.tables import markdown
 
     asked = names or _standard(quick, everything)
     if not asked:
         raise BadInput("Name a benchmark, or say --quick or --all. `consult eval list` names them.")
+    settings = with_engine(load_settings(), kind=engine, model=model, url=url)
     exam = Exam(
-        benchmarks=_benchmarks(asked, data or []), settings=_settings(engine, model, url), out=out, n=n, quick=quick,
-        seed=seed, adapter=adapter, knowledge=knowledge, at_once=at_once, fresh=fresh,
+        benchmarks=_benchmarks(asked, data or []), settings=settings, out=out, n=n, quick=quick, seed=seed,
+        adapter=adapter, knowledge=knowledge, at_once=at_once, fresh=fresh,
     )  # fmt: skip
     results = _hold(exam)
     Console().print(Markdown(markdown(results)))
@@ -125,6 +126,7 @@ def judge(
 
     from assistant.assistant import Assistant
     from assistant.errors import BadInput
+    from assistant.settings import load_settings, with_engine
     from eval.benchmarks.report import judged
     from eval.exam.results import Results
     from eval.metrics.judge import ERROR_TYPES, JudgeSummary
@@ -135,7 +137,7 @@ def judge(
     items = sheet.items
 
     async def count() -> tuple[JudgeSummary, str]:
-        assistant = Assistant.open(_settings(engine, model, url))
+        assistant = Assistant.open(with_engine(load_settings(), kind=engine, model=model, url=url))
         try:
             with Console(stderr=True).status(f"Judging {len(items)} drafts"):
                 found = await judged(items, assistant.engine, seed=seed)
@@ -205,17 +207,6 @@ def _benchmarks(asked: list[str], data: list[str]) -> dict[str, Any]:
         if not Path(folder).is_dir():
             raise BadInput(f"--data {name}: {folder} is not a folder.")
     return {name: find(name, Path(folders[name]) if name in folders else None) for name in asked}
-
-
-def _settings(engine: str | None, model: str | None, url: str | None) -> "Settings":
-    from assistant.settings import EngineSettings, load_settings
-
-    settings = load_settings()
-    changes = {key: value for key, value in (("kind", engine), ("model", model), ("url", url)) if value is not None}
-    if not changes:
-        return settings
-    changed = EngineSettings.model_validate({**settings.engine.model_dump(), **changes})
-    return settings.model_copy(update={"engine": changed})
 
 
 def _hold(exam: "Exam") -> Any:

@@ -54,9 +54,10 @@ def build(
     ] = 1,
 ) -> None:
     """Write OUT/pairs.jsonl and the pictures beside it."""
+    from assistant.settings import load_settings, with_engine
     from finetune.preferences.plan import Plan
 
-    settings = _settings(engine, model, url)
+    settings = with_engine(load_settings(), kind=engine, model=model, url=url)
     plan = _plan(Plan, {
         "recipes": source, "n": n, "model": settings.engine.model, "phantoms": phantoms, "first_seed": first_seed,
         "size": size, "data": data or [], "knowledge": settings.home if knowledge == "own" else knowledge,
@@ -118,14 +119,3 @@ def _plan(kind: Any, told: dict[str, Any]) -> Any:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])).replace("recipes", "--source")
         raise BadInput(": ".join(filter(None, (where, first["msg"].removeprefix("Value error, ")))) + ".") from None
-
-
-def _settings(engine: str | None, model: str | None, url: str | None) -> "Settings":
-    from assistant.settings import EngineSettings, load_settings
-
-    settings = load_settings()
-    changes = {key: value for key, value in (("kind", engine), ("model", model), ("url", url)) if value is not None}
-    if not changes:
-        return settings
-    changed = EngineSettings.model_validate({**settings.engine.model_dump(), **changes})
-    return settings.model_copy(update={"engine": changed})

@@ -7,7 +7,7 @@ from pathlib import Path
 from assistant.engines.base import Engine
 from assistant.engines.card import Card, token_bound
 from assistant.engines.http import HttpEngine
-from assistant.settings import EngineSettings, Settings
+from assistant.settings import Settings, with_engine
 from finetune.errors import BadInput
 from finetune.preferences.answers import Answers, Speaker
 from finetune.preferences.build import Voices
@@ -30,8 +30,7 @@ def judge_settings(settings: Settings, name: str) -> Settings:
         change = {"kind": "http", "model": model, "url": url}
     else:
         change = {"kind": "local", "model": name}
-    engine = EngineSettings.model_validate({**settings.engine.model_dump(), "adapters": {}, **change})
-    return settings.model_copy(update={"engine": engine})
+    return with_engine(settings, adapters={}, **change)
 
 
 @asynccontextmanager

@@ -45,6 +45,8 @@ def test_raises(kind: str, text: str) -> None:
         "The nasogastric tube is not malpositioned.",
         "Nasogastric tube well placed, tip below the diaphragm in the stomach.",
         "No midline shift and no intracranial haemorrhage.",
+        "The cited passage covers pneumothorax: next step.",
+        "The guideline says to drain a tension pneumothorax at once.",
     ],
 )
 def test_is_silent(text: str) -> None:

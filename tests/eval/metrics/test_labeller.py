@@ -80,6 +80,31 @@ def test_f1_on_sentences(part: str, level: str, floor: float) -> None:
     assert f1(part, level) >= floor
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The cited passage covers pneumothorax: next step.",
+        "[lungs] The guideline recommends a drain for a large pneumothorax.",
+        "The British Thoracic Society's guideline says that a pneumothorax may be observed.",
+        "A similar case shows a large effusion.",
+    ],
+)
+def test_what_a_source_says_is_not_of_the_patient(text: str) -> None:
+    assert findings_of(text) == {}
+    (mention,) = label(f"{text} There is a small left pneumothorax.")
+    assert (mention.finding, mention.side, mention.start) == (
+        "Pneumothorax",
+        "left",
+        len(f"{text} There is a small left "),
+    )
+
+
+def test_a_case_of_this_patient_is_of_the_patient() -> None:
+    assert findings_of("The case shows a pneumothorax.")["Pneumothorax"] == "present"
+    assert findings_of("By the guideline's measure there is a pneumothorax.")["Pneumothorax"] == "present"
+    assert findings_of("A pneumothorax for which guidance recommends a drain.")["Pneumothorax"] == "present"
+
+
 def test_a_tube_that_is_denied_is_absent() -> None:
     assert findings_of("No tube or line is seen.")["Support Devices"] == "absent"
     assert findings_of("The chest tube is in place.")["Support Devices"] == "present"
