@@ -54,6 +54,8 @@ def load(
 
     settings = load_settings()
     folder = Path(what)
+    if (folder / "adapter").is_dir():  # the run's own folder
+        folder /= "adapter"
     if folder.is_dir():
         called = name or (folder.resolve().parent.name if folder.name == "adapter" else folder.name)
         place = take_in(settings, folder, called)

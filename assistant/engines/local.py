@@ -3,6 +3,7 @@
 One generation at a time. The same prompt and seed give the same answer.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -169,9 +170,11 @@ class LocalEngine:
                 self._model.disable_adapters()
             return
         if adapter not in self._adapters:
-            raise NotFound(f"No adapter is called {adapter!r}; name its folder under [engine.adapters].")
+            raise NotFound(f"No adapter is called {adapter!r}; `consult adapters load` takes one in.")
         if adapter not in self._loaded:
             folder = self._adapters[adapter]
+            # peft imports it, and it warns of kernels for four-bit layers, which nobody asked for.
+            logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
             try:
                 self._model.load_adapter(str(folder), adapter_name=adapter)
             except (OSError, ValueError, RuntimeError, KeyError) as error:

@@ -44,7 +44,7 @@ class Plan(Frozen):
     def _possible(self) -> Self:
         cases = set(self.recipes) - {"edits"}
         if cases and not self.phantoms and not self.data:
-            raise ValueError(f"{', '.join(sorted(cases))} need phantoms or data")
+            raise ValueError(f"{', '.join(sorted(cases))}: give --phantoms or --data to make pairs from")
         if set(RAG) & set(self.recipes) and self.knowledge == "none":
             raise ValueError("the rag sets need knowledge to retrieve from: bundled, or a home with a library")
         if len(set(self.recipes)) != len(self.recipes):

@@ -215,7 +215,7 @@ def test_wrong_data_is_told_by_line_and_nothing_is_written(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ({"phantoms": 0}, "need phantoms or data"),
+        ({"phantoms": 0}, "give --phantoms or --data"),
         ({"recipes": ["rag_a"]}, "need knowledge"),
         ({"recipes": ["typed", "typed"]}, "named twice"),
         ({"recipes": ["guess"]}, "recipes"),
